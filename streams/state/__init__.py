@@ -1,0 +1,1 @@
+"""What agents remember: folds of topics, all of them caches that can be thrown away and rebuilt."""

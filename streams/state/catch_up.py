@@ -1,0 +1,145 @@
+"""Keeps the ledgers of the partitions that a worker owns level with their topic.
+
+A partition's ledger is brought to the high-water mark before the partition's first email is looked at; from then on the
+same reading is repeated in the background, so that a restart has little to read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from streams import codec, topics
+from streams.state import skim
+from streams.state.ledger import Entry, EntryOf, Ledger, email_entry
+
+BATCH = 10_000
+POLL_S = 0.05
+SILENCE_S = 30.0
+TAIL_EVERY_S = 3.0
+log = logging.getLogger(__name__)
+
+ReadEntry = Callable[[bytes | None], Entry | None]
+
+
+class LedgerUnusable(RuntimeError):
+    """The ledger and its topic contradict each other, or the topic cannot be read. Sending on would risk doubles."""
+
+
+class Ledgers:
+    """One ledger a partition of `topic`, in `folder`. Used from one event loop; reading happens in threads."""
+
+    def __init__(self, bootstrap: str, folder: Path, topic: str = topics.DELIVERIES, entry_of: EntryOf = email_entry) -> None:
+        self._bootstrap = bootstrap
+        self._folder = folder
+        self._topic = topic
+        self._entry_of = entry_of
+        self._open: dict[int, Ledger] = {}
+        self._level: set[int] = set()
+        self._locks: dict[int, asyncio.Lock] = {}
+        self._tail: asyncio.Task[None] | None = None
+
+    async def of(self, partition: int) -> Ledger:
+        """The partition's ledger, level with the topic as of when the partition came to this worker.
+
+        Raises LedgerUnusable.
+        """
+        if partition not in self._level:
+            async with self._locks.setdefault(partition, asyncio.Lock()):
+                if partition not in self._level:
+                    await self._level_up(partition)
+                    self._level.add(partition)
+        self._tail = self._tail or asyncio.create_task(self._follow())
+        return self._open[partition]
+
+    def forget_levels(self) -> None:
+        """Partitions moved: whoever had them meanwhile wrote to their topic, so each is read up again before use."""
+        self._level.clear()
+
+    async def _level_up(self, partition: int) -> None:
+        if partition not in self._open:
+            self._open[partition] = await asyncio.to_thread(Ledger, self._folder / f"{partition}.sqlite", self._entry_of)
+        ledger = self._open[partition]
+        noted = ledger.noted()
+        ledger.settle(await asyncio.to_thread(self._read_up, ledger, partition, noted))
+
+    def _read_up(self, ledger: Ledger, partition: int, noted: dict[bytes, int]) -> dict[bytes, int]:
+        """The notes that stand in the ledger now: an outcome may be noted long before it is on the topic."""
+        read_up(ledger, self._bootstrap, partition, self._topic, self._entry_of)
+        return {key: noted[key] for key in ledger.reached(noted)}
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(TAIL_EVERY_S)
+            for partition in sorted(self._level):
+                try:
+                    await self._level_up(partition)
+                except LedgerUnusable as error:
+                    log.error("%s; trying again", error)  # the notes in memory stay, so nothing is forgotten meanwhile
+
+
+def read_up(ledger: Ledger, bootstrap: str, partition: int, topic: str = topics.DELIVERIES, entry_of: EntryOf = email_entry) -> None:
+    """Blocks until the ledger has everything that stands on topic[partition] now. Raises LedgerUnusable."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "ledger: never joined",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 20,
+            "log_level": 3,
+        }
+    )
+    try:
+        _fold_until_end(ledger, consumer, TopicPartition(topic, partition), _reader(entry_of))
+    except LedgerUnusable:
+        raise
+    except Exception as error:
+        raise LedgerUnusable(f"cannot read {topic}[{partition}]: {error}") from error
+    finally:
+        consumer.close()
+
+
+def _reader(entry_of: EntryOf) -> ReadEntry:
+    """What a record's value means; an email's is had without decoding the whole event."""
+    return skim.entry if entry_of is email_entry else lambda value: entry_of(codec.decode(value))
+
+
+def _fold_until_end(ledger: Ledger, consumer: Consumer, part: TopicPartition, read: ReadEntry) -> None:
+    low, end = consumer.get_watermark_offsets(part, timeout=SILENCE_S)
+    position = max(ledger.next_offset, low)
+    if position > end:
+        raise LedgerUnusable(
+            f"{part.topic}[{part.partition}] ends at {end}, but this worker remembers it up to {position}: the topic was made anew. "
+            "If that was meant, remove the ledger folder; everything that still stands on the agent's input would then be done again"
+        )
+    consumer.assign([TopicPartition(part.topic, part.partition, position)])
+    heard = time.monotonic()
+    while position < end:
+        messages = consumer.consume(BATCH, POLL_S)  # waits the whole of POLL_S for a whole batch
+        if messages:
+            position, heard = _fold_batch(ledger, messages, read), time.monotonic()
+        elif time.monotonic() - heard > SILENCE_S:
+            raise LedgerUnusable(f"no answer about {part.topic}[{part.partition}] for {SILENCE_S:g} s")
+
+
+def _fold_batch(ledger: Ledger, messages: list[Message], read: ReadEntry) -> int:
+    position = (messages[-1].offset() or 0) + 1
+    ledger.fold([_entry(message, read) for message in messages], position)
+    return position
+
+
+def _entry(message: Message, read: ReadEntry) -> Entry | None:
+    error = message.error()
+    if error is not None:
+        raise LedgerUnusable(error.str())
+    try:
+        return read(message.value())
+    except codec.Undecodable as damage:
+        # Only its agent writes here. What cannot be read may be an outcome, so nobody may go on as if it were not there.
+        raise LedgerUnusable(f"{message.topic()}[{message.partition()}]@{message.offset()}: {damage}") from damage

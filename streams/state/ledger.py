@@ -1,0 +1,123 @@
+"""What is known of each id of one partition: a fold of an outcome topic that keeps work from being done twice.
+
+The sender's is of `deliveries`: an email's state and attempt, as one number that only grows (domain/states.py). Others are of
+`expansions` and `routings` (state/done.py). Kept in a local SQLite file beside its offset: a cache, rebuilt from the topic
+when lost. A repeated or reordered event changes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from streams.domain.states import STANDING, TRANSITIONS, EmailState
+
+Entry = tuple[bytes, int]
+EntryOf = Callable[[Any], Entry | None]
+
+SCHEMA = """
+    CREATE TABLE IF NOT EXISTS email (id BLOB PRIMARY KEY, standing INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), next_offset INTEGER NOT NULL);
+"""
+UPSERT = "INSERT INTO email VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET standing = max(standing, excluded.standing)"
+POSITION = "INSERT INTO position VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET next_offset = excluded.next_offset"
+FINAL_SHIFT, ATTEMPT_SHIFT = 40, 8
+STATE_OF = {standing: state for state, standing in STANDING.items()}
+
+
+def standing(state: EmailState, attempt: int) -> int:
+    """A state and attempt as one number, in the order of states.step."""
+    final, stage = STANDING[state]
+    return final << FINAL_SHIFT | attempt << ATTEMPT_SHIFT | stage
+
+
+def state_of(number: int) -> tuple[EmailState, int]:
+    """The state and attempt that `standing` made."""
+    final, rest = number >> FINAL_SHIFT, number & (1 << FINAL_SHIFT) - 1
+    return STATE_OF[final, rest & (1 << ATTEMPT_SHIFT) - 1], rest >> ATTEMPT_SHIFT
+
+
+def key_of(email_id: str) -> bytes:
+    """The 16 bytes of a UUID; any other id as its text."""
+    try:
+        return bytes.fromhex(email_id.replace("-", ""))
+    except ValueError:
+        return email_id.encode()
+
+
+def email_entry(event: Any) -> Entry | None:
+    """An email's id and standing, by an event of `deliveries`; none for an event that says nothing of it."""
+    state = TRANSITIONS.get(type(event))
+    return None if state is None else (key_of(event.email_id), standing(state, event.attempt))
+
+
+class Ledger:
+    """One partition's; `entry_of` says what an event means. `fold` belongs to one thread at a time, the rest to the agent's."""
+
+    def __init__(self, path: Path, entry_of: EntryOf = email_entry) -> None:
+        self._entry_of = entry_of
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA cache_size = -65536")  # kilobytes: the fold writes all over a big table
+        self._db.execute("PRAGMA synchronous = OFF")  # a cache: what a power cut spoils is rebuilt from the topic
+        self._db.executescript(SCHEMA)
+        # The agent's own connection: it reads beside a fold that is under way (write-ahead log), never waits for it.
+        self._reads = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # Of mails in work, ahead of the fold: the topic has (or gets) the same events.
+        self._noted: dict[bytes, int] = {}
+
+    @property
+    def next_offset(self) -> int:
+        """The first offset of `deliveries` that is not folded in."""
+        row = self._db.execute("SELECT next_offset FROM position").fetchone()
+        return row[0] if row else 0
+
+    def state(self, email_id: str) -> tuple[EmailState, int] | None:
+        """The email's state and attempt; none if nothing was ever recorded of it."""
+        number = self.number(key_of(email_id))
+        return None if number is None else state_of(number)
+
+    def number(self, key: bytes) -> int | None:
+        """The highest number recorded of a key; none if there is none."""
+        row = self._reads.execute("SELECT standing FROM email WHERE id = ?", (key,)).fetchone()
+        number = max(self._noted.get(key, -1), row[0] if row else -1)
+        return None if number < 0 else number
+
+    def note(self, event: Any) -> None:
+        """Remember an event at once that stands on the topic but is not folded yet."""
+        entry = self._entry_of(event)
+        if entry is not None:
+            self._noted[entry[0]] = max(self._noted.get(entry[0], 0), entry[1])
+
+    def noted(self) -> dict[bytes, int]:
+        """What is remembered ahead of the fold, as of now."""
+        return dict(self._noted)
+
+    def reached(self, noted: Mapping[bytes, int]) -> list[bytes]:
+        """Those of the notes that the fold has come to. Belongs to the thread that folds."""
+        ask = "SELECT 1 FROM email WHERE id = ? AND standing >= ?"
+        return [key for key, number in noted.items() if self._db.execute(ask, (key, number)).fetchone()]
+
+    def settle(self, reached: Mapping[bytes, int]) -> None:
+        """Forget these notes, but for what has been noted since."""
+        for key, number in reached.items():
+            if self._noted.get(key) == number:
+                del self._noted[key]
+
+    def fold(self, entries: Iterable[Entry | None], next_offset: int) -> None:
+        """Take in what events of the topic mean, and where to go on from; both or neither."""
+        rows: dict[bytes, int] = {}
+        for entry in entries:
+            if entry is not None and entry[1] > rows.get(entry[0], -1):
+                rows[entry[0]] = entry[1]
+        self._db.execute("BEGIN")
+        self._db.executemany(UPSERT, sorted(rows.items()))
+        self._db.execute(POSITION, (next_offset,))
+        self._db.execute("COMMIT")
+
+    def close(self) -> None:
+        self._reads.close()
+        self._db.close()
