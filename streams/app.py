@@ -1,0 +1,107 @@
+"""Faust, wired so that nothing of it decides about mail: raw bytes in, no acknowledgement of its own, no tables, no web.
+
+One agent a process and a consumer group (docs/decisions/0004): a full window of one agent holds up nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, cast
+
+import aiokafka
+import faust
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faust.transport.drivers import TRANSPORTS
+from faust.transport.drivers import aiokafka as driver
+
+from streams.membership import Membership
+from streams.settings import Settings
+from streams.shell import Shell
+
+SCHEME = "espmail"
+FETCH_MAX_WAIT_MS = 50  # Faust hard-codes 1500: a busy partition would wait out an idle one's long poll
+HELD = 1024  # records in memory that wait for the agent
+HELD_BIG = {"expand": 16, "expand.bulk": 16}  # of agents whose records are up to a megabyte, and work for a second
+REBALANCE_TIMEOUT_S = 180.0  # above the shell's deadline for one record
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer with a short long-poll, one partition of every lane to the same worker, and an ear on its membership."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        membership = cast("App", self.app).membership
+        membership.listen(self._consumer)
+        membership.guard()
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Read when the consumer starts; Faust has no setting for either (docs/decisions/0003).
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001
+        consumer._partition_assignment_strategy = [RangePartitionAssignor]  # noqa: SLF001
+        return consumer
+
+
+class Consumer(driver.Consumer):
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class Transport(driver.Transport):
+    Consumer: ClassVar[type] = Consumer
+
+
+class App(faust.App):
+    """Faust's, and what it knows of its membership in the consumer group."""
+
+    membership: Membership
+
+
+TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"
+
+
+def build_app(settings: Settings, agent: str) -> App:
+    """The Faust application of one agent; its consumer group is `<app>.<agent>`, its Membership `app.membership`. Opens no connection."""
+    held = HELD_BIG.get(agent, HELD)
+    app = App(
+        f"{settings.app}.{agent}",
+        broker=";".join(f"{SCHEME}://{server}" for server in settings.bootstrap.split(",")),
+        processing_guarantee="at_least_once",
+        key_serializer="raw",
+        value_serializer="raw",
+        store="memory://",
+        table_standby_replicas=0,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=True,
+        stream_buffer_maxsize=held,
+        broker_commit_every=1000,
+        broker_commit_interval=0.5,
+        broker_max_poll_records=min(held, 500),
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.session_timeout / 4,
+        broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
+        broker_request_timeout=max(90.0, settings.session_timeout + 1),
+        broker_max_poll_interval=600.0,
+        consumer_max_fetch_size=16_777_216,
+        producer_request_timeout=30.0,
+        consumer_auto_offset_reset="earliest",
+    )
+    app.membership = Membership(settings.session_timeout)
+    return app
+
+
+def define_agent(app: faust.App, make_shell: Callable[[], Awaitable[Shell]], topics: Sequence[str]) -> Any:
+    """Define the app's one agent: it hands every record of `topics` to the shell, which acknowledges.
+
+    `make_shell` runs once, in the event loop, when the agent starts.
+    """
+
+    async def hand_over(stream: Any) -> None:
+        shell = await make_shell()
+        async for event in stream.noack().events():
+            await shell.admit(event)
+
+    channel = app.topic(*topics, key_serializer="raw", value_serializer="raw")
+    return app.agent(channel, name=app.conf.id)(hand_over)

@@ -1,0 +1,80 @@
+"""Reading records from topics for commands: one at its place, or a whole topic as it stands now."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from streams import admin
+from streams.errors import UserError
+from streams.settings import Settings
+from streams.taken import Taken, taken
+
+TIMEOUT_S = 10.0
+POLL_S = 0.05
+BATCH = 1000
+
+
+@contextlib.contextmanager
+def _consumer(settings: Settings) -> Iterator[Consumer]:
+    admin.connect(settings.bootstrap)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.bootstrap,
+            "group.id": "reading: never joined",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 20,
+            "log_level": 3,
+        }
+    )
+    try:
+        yield consumer
+    except KafkaException as error:
+        raise UserError(f"Kafka at {settings.bootstrap} does not answer ({error}); try again") from error
+    finally:
+        consumer.close()
+
+
+def record_at(settings: Settings, topic: str, partition: int, offset: int) -> Taken:
+    """The record that stands there. Blocks. Raises UserError if there is none (any more), or Kafka does not answer."""
+    return next(records_at(settings, topic, partition, [offset]))
+
+
+def records_at(settings: Settings, topic: str, partition: int, offsets: Iterable[int]) -> Iterator[Taken]:
+    """As record_at, several of one partition, lazily."""
+    with _consumer(settings) as consumer:
+        for offset in offsets:
+            yield _record_at(consumer, TopicPartition(topic, partition, offset))
+
+
+def records_of(settings: Settings, topic: str) -> Iterator[Taken]:
+    """Every record that stands on the topic now, partition by partition. Raises UserError."""
+    with _consumer(settings) as consumer:
+        metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        for number in sorted(metadata.partitions):
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
+            yield from _read(consumer, TopicPartition(topic, number, low), high)
+
+
+def _record_at(consumer: Consumer, part: TopicPartition) -> Taken:
+    low, high = consumer.get_watermark_offsets(part, timeout=TIMEOUT_S)
+    if not low <= part.offset < high:
+        raise UserError(f"{part.topic}[{part.partition}] has no offset {part.offset}; it holds {low} to {high - 1}")
+    return next(_read(consumer, part, part.offset + 1))
+
+
+def _read(consumer: Consumer, start: TopicPartition, end: int) -> Iterator[Taken]:
+    """From `start` until offset `end`, which must have been written."""
+    consumer.assign([start])
+    position, heard = start.offset, time.monotonic()
+    while position < end:
+        for record in map(taken, consumer.consume(BATCH, POLL_S)):
+            position, heard = record.offset + 1, time.monotonic()
+            if record.offset < end:
+                yield record
+        if time.monotonic() - heard > TIMEOUT_S:
+            raise UserError(f"no answer about {start.topic}[{start.partition}] for {TIMEOUT_S:g} s; is the broker up?")

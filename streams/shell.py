@@ -1,0 +1,173 @@
+"""The one shell that every agent runs in: decode, handle, publish and confirm, then acknowledge.
+
+No exception leaves it, for Faust would acknowledge the record (docs/decisions/0002). A record ends in one of three ways:
+its outputs are confirmed by the broker; its original bytes are in dead-letters, confirmed; or the process ends at
+once with nothing committed, and the record is delivered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from streams import codec, metrics, topics
+from streams.events import DeadLettered, Header
+from streams.outcomes import Dead, Done, Outcome, Source
+from streams.publisher import Publisher, PublishFailed, Record, RecordTooLarge
+from streams.window import InOrderWindow, stop_the_world
+
+log = logging.getLogger(__name__)
+
+Handle = Callable[[Any, Source], Awaitable[Outcome]]
+MAX_DETAIL = 2000
+
+
+class WorldBroken(Exception):
+    """Something that every record needs is gone (a disk, a body store). Raised by a handler to end the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`deadline_s` must stay under the group's rebalance timeout, or a slow record would be worked on twice.
+
+    `trip` unexpected exceptions in a row end the process: a bug must not empty a topic into dead-letters.
+    Poison data never trips it; any number of bad records flows by at full speed.
+    """
+
+    window: int = 64
+    deadline_s: float = 120.0
+    publish_tries: int = 3
+    trip: int = 50
+
+
+class Shell:
+    """Runs `handle` over records. One an agent; lives in the agent's event loop."""
+
+    def __init__(
+        self,
+        agent: str,
+        handle: Handle,
+        publisher: Publisher,
+        limits: Limits = Limits(),
+        on_broken: Callable[[str], Any] = stop_the_world,
+    ) -> None:
+        self.agent = agent
+        self._handle = handle
+        self._publisher = publisher
+        self._limits = limits
+        self._failures_in_a_row = 0
+        self._in_work = metrics.IN_WORK.labels(agent)  # looking a labelled metric up costs more than counting
+        self._handling_s = metrics.HANDLING_S.labels(agent)
+        self._last_ack = metrics.LAST_ACK.labels(agent)
+        self.window = InOrderWindow(limits.window, self._work, on_broken)
+
+    async def admit(self, event: Any) -> None:
+        """Take one Faust event in hand; blocks while its partition's window is full."""
+        self._in_work.inc()
+        await self.window.admit(event)
+
+    async def _work(self, event: Any) -> None:
+        started = time.monotonic()
+        await self.process(event.message)
+        self._in_work.dec()
+        self._handling_s.observe(time.monotonic() - started)
+        self._last_ack.set_to_current_time()
+
+    async def process(self, message: Any) -> None:
+        """Returns when the record's outcome is durable. Raises only if the world is broken."""
+        source = source_of(message)
+        outcome = await self._outcome(message.value, source)
+        if isinstance(outcome, Done):
+            outcome = await self._finish(outcome)
+        if isinstance(outcome, Dead):
+            metrics.DEAD_LETTERS.labels(self.agent, outcome.reason).inc()
+            await self._publish([dead_letter(message, source, self.agent, outcome)])
+        metrics.RECORDS.labels(self.agent, outcome.reason).inc()
+
+    async def _finish(self, outcome: Done) -> Outcome:
+        try:
+            await self._publish(outcome.records)
+            await self._publish(outcome.closing)
+        except RecordTooLarge as error:
+            return Dead("too_large", str(error))
+        return outcome
+
+    async def _outcome(self, value: bytes | None, source: Source) -> Outcome:
+        try:
+            event = codec.decode(value)
+        except codec.Undecodable as error:
+            return Dead("undecodable", str(error))
+        return await self._handled(event, source)
+
+    async def _handled(self, event: Any, source: Source) -> Outcome:
+        try:
+            async with asyncio.timeout(self._limits.deadline_s):
+                outcome = await self._handle(event, source)
+        except (WorldBroken, PublishFailed):
+            raise
+        except TimeoutError:
+            return Dead("deadline", f"not handled within {self._limits.deadline_s:g} s")
+        except BaseException as error:  # noqa: BLE001 - nothing may leave the shell but a broken world
+            return self._unexpected(error, source)
+        self._failures_in_a_row = 0
+        return outcome
+
+    def _unexpected(self, error: BaseException, source: Source) -> Dead:
+        """A bug, or one record that breaks the code: park the record, unless everything breaks."""
+        self._failures_in_a_row += 1
+        log.error("%s %s[%d]@%d", self.agent, source.topic, source.partition, source.offset, exc_info=error)
+        if self._failures_in_a_row >= self._limits.trip:
+            raise WorldBroken(f"{self._failures_in_a_row} unexpected errors in a row, the last: {error!r}")
+        return Dead("unexpected", f"{type(error).__name__}: {error}"[:MAX_DETAIL])
+
+    async def _publish(self, records: Sequence[Record]) -> None:
+        """Confirmed by the broker when it returns. The same records again are harmless: events are known by their ids."""
+        for attempt in range(1, self._limits.publish_tries + 1):
+            try:
+                await self._publisher.publish(records)
+            except RecordTooLarge:
+                raise
+            except PublishFailed:
+                log.warning("%s: publish failed, try %d of %d", self.agent, attempt, self._limits.publish_tries)
+            else:
+                return
+        raise WorldBroken("Kafka does not acknowledge; see the broker's log")
+
+
+def source_of(message: Any) -> Source:
+    """Where a Faust message stands. Of its headers only `trace` is read, and none is ever obeyed or copied."""
+    trace = next((value for name, value in header_pairs(message.headers) if name == "trace"), b"")
+    return Source(message.topic, message.partition, message.offset, message.key, trace.decode("ascii", "replace")[:64])
+
+
+def header_pairs(headers: Any) -> list[tuple[str, bytes]]:
+    """Kafka headers as pairs, whatever shape the client library gives them."""
+    pairs = headers.items() if isinstance(headers, dict) else headers or []
+    return [(str(name), value if isinstance(value, bytes) else str(value).encode()) for name, value in pairs]
+
+
+def dead_letter(message: Any, source: Source, agent: str, outcome: Dead) -> Record:
+    """The record that parks a Faust message."""
+    return dead_letter_of(message.value, message.headers, source, agent, outcome)
+
+
+def dead_letter_of(value: bytes | None, headers: Any, source: Source, agent: str, outcome: Dead) -> Record:
+    """The record that parks another: its original key, bytes and headers, its origin, who gave up and why."""
+    event = DeadLettered(
+        at=datetime.now(UTC),
+        topic=source.topic,
+        partition=source.partition,
+        offset=source.offset,
+        key=source.key,
+        value=value,
+        headers=[Header(name, text.decode("utf-8", "backslashreplace")) for name, text in header_pairs(headers)],
+        agent=agent,
+        reason=outcome.reason,
+        detail=outcome.detail[:MAX_DETAIL],
+    )
+    return Record(topics.DEAD_LETTERS, source.key or b"", codec.encode(event), source.trace)
