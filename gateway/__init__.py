@@ -1,0 +1,1 @@
+"""Every socket that is not Kafka's."""

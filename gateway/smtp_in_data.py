@@ -1,0 +1,34 @@
+"""The mail behind DATA, read in pieces (RFC 5321, 4.1.1.4 and 4.5.2)."""
+
+from __future__ import annotations
+
+import asyncio
+
+PIECE = 65_536  # the stream's buffer must hold as much
+END = b"\r\n.\r\n"
+LINE_OF_A_DOT = END[2:]
+
+
+async def read_mail(reader: asyncio.StreamReader, limit: int) -> bytes | None:
+    """The mail, its dots of transparency taken off; none if it is of more than `limit` bytes, and then it was read and dropped.
+
+    Leaves unread what follows the final dot. Only CRLF is a line end: nothing else ends the mail (CVE-2024-27305).
+    """
+    data, fits = bytearray(), True
+    while not (data.endswith(END) or data == LINE_OF_A_DOT):
+        data += await _read_piece(reader)
+        fits = fits and len(data) <= limit + len(LINE_OF_A_DOT)
+        if not fits:
+            del data[: -len(END)]
+    if not fits:
+        return None
+    del data[-len(LINE_OF_A_DOT) :]
+    return bytes(data[1:] if data.startswith(b".") else data).replace(b"\r\n.", b"\r\n")
+
+
+async def _read_piece(reader: asyncio.StreamReader) -> bytes:
+    """Up to the next thing that looks like the end, or a buffer full."""
+    try:
+        return await reader.readuntil(LINE_OF_A_DOT)
+    except asyncio.LimitOverrunError as overrun:
+        return await reader.readexactly(overrun.consumed)
