@@ -1,0 +1,1 @@
+"""SQL tables folded from the topics, and the only queries that read them."""
