@@ -1,0 +1,1 @@
+"""The espmail command: one file a command, named as it."""

@@ -1,0 +1,139 @@
+"""What became of a request, of an email, of an inbound mail: for people as tables, for programs as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from cli import shared
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from projections.queries import RequestStatus
+    from streams.settings import Settings
+
+# What a person wants to see of an email, in a table's width.
+EMAIL_COLUMNS = ("status", "reason", "attempts", "sent_at", "send_to", "last_reply")
+TIMELINE_COLUMNS = ("at", "event", "attempt", "reason", "reply")
+
+
+@contextmanager
+def tables(settings: Settings) -> Iterator[Connection]:
+    """A connection to read the tables by, with projections/queries.py; warns of empty ones. Raises DatabaseUnusable."""
+    from cli.main import complain
+    from projections import database, queries
+
+    engine = database.open_engine(settings.database_url)
+    database.ensure_schema(engine)
+    try:
+        with database.explained(engine), engine.connect() as connection:
+            if not queries.folded_records(connection):
+                complain("the tables are empty; is `espmail project` running?")
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def show_request(settings: Settings, request_id: str, *, as_json: bool, emails: bool = False, status: str | None = None) -> None:
+    """Print the request's state and counts; with `emails`, also every email (of one status). Raises UserError for an unknown request."""
+    from projections import queries
+    from streams.errors import UserError
+
+    with tables(settings) as connection:
+        found = queries.request_status(connection, request_id)
+        if found is None:
+            raise UserError(f"no request {request_id} has been folded; is `espmail project` running, and the id right?")
+        print_request(found, as_json=as_json)
+        if emails:
+            for page in _pages(connection, request_id, status):
+                print_emails(page, as_json=as_json)
+
+
+def show_email(settings: Settings, email_id: str, *, as_json: bool) -> None:
+    """Print everything that happened to one email. Raises UserError for an unknown one."""
+    from projections import queries
+    from streams.errors import UserError
+
+    with tables(settings) as connection:
+        row = queries.email(connection, email_id)
+        if row is None:
+            raise UserError(f"no email {email_id} has been folded; is `espmail project` running, and the id right?")
+        timeline = queries.email_timeline(connection, email_id)
+    if as_json:
+        shared.print_json(plain({**row, "timeline": timeline}))
+    else:
+        print_emails([row], as_json=False)
+        print_table(TIMELINE_COLUMNS, timeline)
+
+
+def print_request(found: RequestStatus, *, as_json: bool) -> None:
+    """One request: a JSON object with `counts`, or a few lines."""
+    if as_json:
+        shared.print_json(plain({**found.request, "counts": found.counts, "finished_at": found.finished_at}))
+        return
+    from rich.console import Console
+
+    row = found.request
+    console = Console()
+    console.print(f"{row['request_id']}  {row['subject'] or ''}", markup=False, highlight=False)
+    console.print(f"{row['state']}: {_summary(found)}", markup=False, highlight=False)
+    for problem in [*([row["reason"]] if row["reason"] else []), *row["problems"], *(f"warning: {text}" for text in row["warnings"])]:
+        console.print(f"  {problem}", markup=False, highlight=False)
+
+
+def print_emails(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Emails: a JSON object a line, or a table."""
+    if not as_json:
+        print_table(EMAIL_COLUMNS, rows)
+        return
+    for row in rows:
+        shared.print_json(plain(row))
+
+
+def plain(value: Any) -> Any:
+    """The same value in JSON's types; instants in ISO 8601 with their zone."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _summary(found: RequestStatus) -> str:
+    row = found.request
+    counted = ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in found.counts.items() if number)
+    going = row["people"] < (row["recipients_total"] or 0)
+    progress = f"; {row['people']} of {row['recipients_total']} people expanded" if going else ""
+    return f"{counted or 'nothing yet'} of {row['expanded']}{progress}"
+
+
+def _pages(connection: Connection, request_id: str, status: str | None) -> Iterator[list[Any]]:
+    from projections import queries
+
+    page: list[Any] = queries.emails_of_request(connection, request_id, status)
+    while page:
+        yield page
+        page = queries.emails_of_request(connection, request_id, status, after=page[-1])
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """These columns of the rows, for people."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, caption="times are UTC; --json shows all columns in full", caption_justify="left")
+    for column in columns:
+        table.add_column(column.replace("_", " "), no_wrap=True, overflow="ellipsis", min_width=len(column))
+    for row in rows:
+        table.add_row(*(Text(_cell(row[column])) for column in columns))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return "" if value is None else str(value)
