@@ -1,0 +1,173 @@
+"""Rows I-08, I-10 to I-12, I-15, I-16: clients out of step, and too much of everything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway import smtp_in_rules as rules
+from gateway.bodies import FileBodies
+from gateway.limits import Limits
+from tests.services.gateway import DOT, LIST, MAIL, SITE, Client, received, running_gateway
+from tests.services.memory import MemoryPublisher
+
+
+async def test_i08_whoever_runs_ahead_of_ehlo_is_sent_away(client: Client) -> None:
+    assert await client.say("EHLO x", "MAIL FROM:<a@x.org>") == rules.OUT_OF_STEP
+    assert await client.is_closed()
+
+
+async def test_i08_whoever_runs_ahead_of_the_354_is_sent_away(client: Client, publisher: MemoryPublisher) -> None:
+    await client.say("EHLO x")
+    await client.say("MAIL FROM:<a@x.org>")
+    await client.say(f"RCPT TO:<{LIST}>")
+    assert await client.send(b"DATA\r\n" + MAIL + DOT) == rules.OUT_OF_STEP
+    assert await client.is_closed()
+    assert publisher.records == []
+
+
+async def test_a_web_page_is_no_mail_client(client: Client) -> None:
+    assert (await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nEHLO x\r\nMAIL FROM:<a@x.org>\r\n")).startswith(
+        "500"
+    )
+    answers = [await client.reply() for _ in range(4)]
+    assert rules.OUT_OF_STEP in answers
+
+
+async def test_i10_a_size_declared_too_large_is_refused_at_mail(client: Client) -> None:
+    await client.say("EHLO x")
+    assert (await client.say("MAIL FROM:<a@x.org> SIZE=26214401")).startswith("552 5")
+
+
+@pytest.mark.parametrize("declared", ["", " SIZE=10"], ids=["no SIZE", "a SIZE that lies"])
+async def test_i10_a_mail_too_large_is_refused_at_its_end_and_not_kept(tmp_path: Path, publisher: MemoryPublisher, declared: str) -> None:
+    async with running_gateway(tmp_path, publisher, limits=Limits(mail=100_000)) as gateway:
+        client = await gateway.smtp()
+        await client.say("EHLO x")
+        await client.say(f"MAIL FROM:<a@x.org>{declared}")
+        await client.say(f"RCPT TO:<{LIST}>")
+        await client.say("DATA")
+        assert await client.send(b"x\r\n" * 100_000 + DOT) == rules.TOO_BIG
+        await client.open_mail()
+        assert await client.send(b"\r\n" * 50_000 + DOT) == rules.ACCEPTED
+    assert len(publisher.records) == 1
+
+
+async def test_a_mail_of_25_megabytes_is_taken_by_claim_check(client: Client, publisher: MemoryPublisher, tmp_path: Path) -> None:
+    content = b"Subject: big\r\n\r\n" + (os.urandom(36).hex().encode() + b"\r\n") * 350_000
+    assert 25_000_000 < len(content) <= Limits().mail
+    await client.open_mail()
+    assert await client.send(content + DOT) == rules.ACCEPTED
+    (event,) = received(publisher.records)
+    assert event.content is None
+    assert event.claim is not None
+    assert FileBodies(tmp_path / "bodies").get(event.claim) == content
+    assert len(publisher.records[0].value or b"") < 1000
+
+
+async def test_a_small_mail_is_inline_up_to_the_limit(client: Client, publisher: MemoryPublisher) -> None:
+    for size in (65_536, 65_538):
+        await client.open_mail()
+        assert await client.send(b"\r\n" * (size // 2) + DOT) == rules.ACCEPTED
+    assert [event.claim is None for event in received(publisher.records)] == [True, False]
+
+
+async def test_i11_clients_are_counted_by_address_and_in_all(tmp_path: Path, publisher: MemoryPublisher) -> None:
+    async with running_gateway(tmp_path, publisher, limits=Limits(connections=5, connections_per_client=3)) as gateway:
+        inside = [await gateway.smtp() for _ in range(3)]
+        crowded = await gateway.knock()
+        assert (await crowded.reply(), await crowded.is_closed()) == (rules.BUSY, True)
+        inside += [await gateway.lmtp() for _ in range(2)]
+        full = await gateway.knock(lmtp=True)
+        assert (await full.reply(), await full.is_closed()) == (rules.BUSY, True)
+        assert await inside[0].say("QUIT") == rules.BYE
+        assert await inside[0].is_closed()
+        await gateway.smtp()
+
+
+async def test_i11_a_flood_leaves_the_gateway_working(tmp_path: Path, publisher: MemoryPublisher) -> None:
+    async with running_gateway(tmp_path, publisher, limits=Limits(connections=50, connections_per_client=40)) as gateway:
+        flood = await asyncio.gather(*(gateway.knock() for _ in range(400)))
+        greetings = await asyncio.gather(*(client.reply() for client in flood))
+        assert sum(greeting.startswith("220") for greeting in greetings) == 40
+        assert sum(greeting == rules.BUSY for greeting in greetings) == 360
+        client = await gateway.lmtp()
+        await client.open_mail(hello="LHLO x")
+        assert await client.send(MAIL + DOT) == rules.ACCEPTED
+
+
+async def test_i11_the_silent_are_sent_away(tmp_path: Path, publisher: MemoryPublisher) -> None:
+    async with running_gateway(tmp_path, publisher, limits=Limits(idle_s=0.1)) as gateway:
+        silent = await gateway.smtp()
+        assert await silent.reply() == rules.IDLE_TOO_LONG
+        assert await silent.is_closed()
+        dribbling = await gateway.smtp()
+        await dribbling.open_mail()
+        dribbling.writer.write(b"Subj")
+        assert await dribbling.reply() == rules.IDLE_TOO_LONG
+    assert publisher.records == []
+
+
+async def test_i12_recipients_beyond_the_limit_come_in_another_transaction(client: Client, publisher: MemoryPublisher) -> None:
+    await client.say("EHLO x")
+    await client.say("MAIL FROM:<a@x.org>")
+    replies = [await client.say(f"RCPT TO:<m{number}-class@{SITE}>") for number in range(103)]
+    assert replies == [rules.OK] * 100 + [rules.TOO_MANY_RECIPIENTS] * 3
+    await client.say("DATA")
+    assert await client.send(MAIL + DOT) == rules.ACCEPTED
+    assert len(publisher.records) == 100
+
+
+@pytest.mark.parametrize("command", ["AUTH PLAIN AGEAYg==", "AUTH LOGIN"])
+async def test_i15_there_is_no_auth(client: Client, command: str) -> None:
+    assert "AUTH" not in await client.say("EHLO x")
+    replies = [await client.say(command) for _ in range(5)]
+    assert all(reply.startswith("50") for reply in replies)
+    assert await client.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ("VRFY root", rules.CANNOT_VERIFY),
+        ("EXPN staff", "502 5.5.0"),
+        ("TURN", "500 5.5.0"),
+        ("MAIL FROM:<a@x.org>", "503 5.5.0"),
+        ("RCPT TO:<a@x.org>", "503 5.5.0"),
+        ("DATA", "503 5.5.0"),
+        ("HELO", "501 5.5.0"),
+        ("EHLO", "501 5.5.4"),
+        ("NOOP " + "x" * 4096, "500 5.5.0"),
+        ("", "500 5.5.0"),
+        ("FOO\rBAR", '500 5.5.0 Error: command "FOO?BAR" not recognized'),
+    ],
+    ids=lambda value: value[:12].split(" ")[0],
+)
+async def test_i16_odd_commands_have_plain_answers(client: Client, command: str, reply: str) -> None:
+    assert (await client.say(command)).startswith(reply)
+    assert await client.say("NOOP") == rules.OK
+
+
+async def test_i16_the_one_error_too_many_is_the_last(client: Client) -> None:
+    replies = [await client.say("RCPT TO:<a@x.org>") for _ in range(20)]
+    assert {reply[:9] for reply in replies} == {"503 5.5.0"}
+    assert await client.say("DATA") == rules.TOO_MANY_ERRORS
+    assert await client.is_closed()
+
+
+async def test_i16_idle_talk_ends_too(client: Client) -> None:
+    replies = [await client.say("NOOP") for _ in range(101)]
+    assert replies[:100] == [rules.OK] * 100
+    assert replies[100].startswith("421 4.7.0")
+
+
+async def test_i16_whoever_delivers_mail_starts_anew(client: Client, publisher: MemoryPublisher) -> None:
+    for number in range(3):
+        for _ in range(15):
+            assert (await client.say("RCPT")).startswith("503")
+        await client.open_mail()
+        assert await client.send(b"%d\r\n" % number + DOT) == rules.ACCEPTED
+    assert len(publisher.records) == 3

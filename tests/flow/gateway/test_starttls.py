@@ -1,0 +1,110 @@
+"""Row I-09, and mail over TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import smtplib
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from gateway import smtp_in_rules as rules
+from gateway.serve import identity_of
+from streams.settings import Settings, SettingsError
+from tests.services.gateway import LIST, MAIL, Client, Gateway, received, running_gateway
+from tests.services.memory import MemoryPublisher
+from tests.services.ports import HOST
+
+NAME = "gateway.test"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PEM file with a self-signed certificate for NAME and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path_factory.mktemp("tls") / "gateway.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, publisher: MemoryPublisher, certificate: Path) -> AsyncIterator[Gateway]:
+    identity = identity_of(Settings(gateway_name=NAME, gateway_certificate=str(certificate)))
+    async with running_gateway(tmp_path, publisher, identity=identity) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def trust(certificate: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(certificate))
+
+
+def send_over_tls(port: int, trust: ssl.SSLContext) -> list[str]:
+    """What the stdlib's client does, and what was offered to it before and behind STARTTLS."""
+    with smtplib.SMTP(HOST, port, local_hostname="client.x.org", timeout=20) as client:
+        vars(client)["_host"] = NAME  # the name that the certificate must be for, as if it had been connected to
+        client.ehlo()
+        before = client.esmtp_features
+        client.starttls(context=trust)
+        client.ehlo()
+        client.sendmail("ann@x.org", [LIST], MAIL)
+        return [" ".join(sorted(before)), " ".join(sorted(client.esmtp_features))]
+
+
+async def test_mail_over_tls(gateway: Gateway, publisher: MemoryPublisher, trust: ssl.SSLContext) -> None:
+    before, behind = await asyncio.to_thread(send_over_tls, gateway.settings.smtp_port, trust)
+    assert before == "8bitmime enhancedstatuscodes pipelining size smtputf8 starttls"
+    assert behind == "8bitmime enhancedstatuscodes pipelining size smtputf8"
+    assert [(event.content, event.protocol) for event in received(publisher.records)] == [(MAIL, "ESMTPS")]
+
+
+async def test_i09_what_was_said_before_tls_is_forgotten(client: Client, publisher: MemoryPublisher, trust: ssl.SSLContext) -> None:
+    injected = f"MAIL FROM:<evil@x.org>\r\nRCPT TO:<{LIST}>\r\n"
+    await client.say("EHLO x")
+    assert (await client.send(f"STARTTLS\r\n{injected}".encode())).startswith("220")
+    await client.writer.start_tls(trust, server_hostname=NAME)
+    assert await client.say("NOOP") == rules.OK
+    assert (await client.say(f"RCPT TO:<{LIST}>")).startswith("503")
+    await client.open_mail()
+    assert await client.send(MAIL + b".\r\n") == rules.ACCEPTED
+    assert [event.mail_from for event in received(publisher.records)] == ["ann@x.org"]
+
+
+async def test_a_client_that_does_not_speak_tls_after_all_is_dropped(gateway: Gateway) -> None:
+    client = await gateway.smtp()
+    await client.say("EHLO x")
+    await client.say("STARTTLS")
+    client.writer.write(b"EHLO x\r\n")
+    await asyncio.wait_for(client.reader.read(), 20)
+    other = await gateway.smtp()
+    assert await other.say("NOOP") == rules.OK
+
+
+@pytest.mark.parametrize("content", [None, "not PEM"], ids=["absent", "damaged"])
+def test_a_certificate_that_cannot_be_used_is_said_at_once(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "cert.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SettingsError, match=r"ESPMAIL_GATEWAY_CERTIFICATE.*cert\.pem"):
+        identity_of(Settings(gateway_certificate=str(path)))

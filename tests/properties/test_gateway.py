@@ -1,0 +1,104 @@
+"""Properties of what the gateway reads and refuses."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli import mailgate
+from gateway import smtp_in_rules as rules
+from gateway.limits import Limits
+from gateway.smtp_in_data import read_mail
+from tests.services.gateway import HERE, SITE
+
+LIMITS = Limits(line=20, header=60)
+LINES = st.lists(st.one_of(st.binary(max_size=12), st.sampled_from([b".", b"..", b".x", b"", b"a."])), max_size=12)
+NEXT = b"QUIT\r\n"
+
+
+async def read_from(pieces: list[bytes], limit: int) -> tuple[bytes | None, bytes]:
+    """What is read, and what is left unread."""
+    reader = asyncio.StreamReader(limit=64)
+    for piece in pieces:
+        reader.feed_data(piece)
+    reader.feed_eof()
+    return await read_mail(reader, limit), await reader.read()
+
+
+def cut(data: bytes, sizes: list[int]) -> list[bytes]:
+    pieces = []
+    for size in sizes:
+        pieces.append(data[:size])
+        data = data[size:]
+    return [*pieces, data]
+
+
+@given(LINES, st.lists(st.integers(1, 9), max_size=40))
+def test_a_mail_is_read_as_it_was_meant_and_no_byte_further(lines: list[bytes], sizes: list[int]) -> None:
+    whole = [line + b"\r\n" for line in b"\r\n".join(lines).split(b"\r\n")]
+    content = b"".join(whole)
+    stuffed = b"".join(b"." * line.startswith(b".") + line for line in whole)
+    read, left = asyncio.run(read_from(cut(stuffed + b".\r\n" + NEXT, sizes), 10_000))
+    assert read == content
+    assert left == NEXT
+
+
+@given(st.binary(max_size=300), st.integers(0, 200))
+def test_a_mail_beyond_the_limit_is_dropped_whole(data: bytes, limit: int) -> None:
+    content = data.replace(b".", b"") + b"\r\n"
+    read, left = asyncio.run(read_from([content + b".\r\n" + NEXT], limit))
+    assert read == (content if len(content) <= limit else None)
+    assert left == NEXT
+
+
+@given(st.binary(max_size=200))
+def test_what_mailgate_says_is_what_is_read(message: bytes) -> None:
+    canonical = message.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    canonical += b"" if not canonical or canonical.endswith(b"\r\n") else b"\r\n"
+    read, left = asyncio.run(read_from([mailgate.on_the_wire(message) + NEXT], 10_000))
+    assert (read, left) == (canonical, NEXT)
+
+
+@given(st.one_of(st.binary(max_size=200), LINES.map(b"\r\n".join)))
+def test_content_is_refused_exactly_for_its_faults(content: bytes) -> None:
+    lines = content.split(b"\r\n")
+    bare = any(end in line for line in lines for end in (b"\r", b"\n", b"\0"))
+    long = any(len(line) > LIMITS.line for line in lines)
+    header = lines[: lines.index(b"")] if b"" in lines[:-1] else lines
+    big = len(b"\r\n".join(header)) > LIMITS.header
+    expected = rules.BARE_LINE_END if bare else rules.LONG_LINE if long else rules.BIG_HEADER if big else None
+    assert rules.refuse_content(content, LIMITS) == expected
+
+
+ADDRESSES = st.one_of(
+    st.text(max_size=30),
+    st.builds(
+        "{}@{}".format,
+        st.text('ab.%!@"<>+ \t\r\né', max_size=12),
+        st.sampled_from([SITE, SITE.upper(), "evil.org", "[127.0.0.1]", f"a@{SITE}"]),
+    ),
+)
+
+
+@given(ADDRESSES, st.booleans())
+def test_only_plain_addresses_of_ours_are_taken(address: str, utf8: bool) -> None:
+    if rules.refuse_recipient(address, 0, LIMITS, HERE, utf8=utf8) is None:
+        local, _, domain = address.partition("@")
+        assert domain.lower() == SITE
+        assert not set(local) & set('%!@"<> \t\r\n\\')
+        assert utf8 or address.isascii()
+
+
+@given(st.text(max_size=80))
+def test_a_path_holds_nothing_that_ends_it(text: str) -> None:
+    split = rules.split_path(text)
+    assert split is None or not set(split[0]) & set("<> \r\n\t\0")
+
+
+@given(st.text(min_size=1, max_size=80).map(lambda text: f"500 {text}"))
+def test_a_reply_is_one_line_with_a_code(reply: str) -> None:
+    made = rules.with_enhanced_code(reply)
+    assert made[:4] == "500 "
+    assert rules.ENHANCED.match(made)

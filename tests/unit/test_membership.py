@@ -1,0 +1,84 @@
+"""A worker is sure of its partitions for a session timeout after the coordinator's last word, and no longer (row F-13)."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streams.membership import LOST_S, Membership
+from tests.services.until import until
+
+
+class HeartbeatRequest:
+    pass
+
+
+class OffsetCommitRequest:
+    pass
+
+
+def listening(membership: Membership, error_code: int) -> Any:
+    async def send(_request: Any) -> Any:
+        return SimpleNamespace(error_code=error_code)
+
+    consumer = SimpleNamespace(_coordinator=SimpleNamespace(_send_req=send))
+    membership.listen(consumer)
+    return consumer._coordinator._send_req
+
+
+def test_nobody_is_sure_before_the_first_word() -> None:
+    assert not Membership(10.0).sure
+
+
+def test_sure_for_a_session_timeout_from_when_it_was_asked() -> None:
+    membership = Membership(10.0)
+    membership.heard(time.monotonic() - 9.0)
+    assert membership.sure
+    membership.heard(time.monotonic() - 11.0)
+    assert not membership.sure
+
+
+async def test_a_heartbeat_that_was_taken_counts() -> None:
+    membership = Membership(10.0)
+    await listening(membership, 0)(HeartbeatRequest())
+    assert membership.sure
+
+
+async def test_a_rebalance_or_another_answer_does_not() -> None:
+    """Once a rebalance has begun, only the rest of the last session timeout is certain."""
+    membership = Membership(10.0)
+    await listening(membership, 27)(HeartbeatRequest())
+    await listening(membership, 0)(OffsetCommitRequest())
+    assert not membership.sure
+
+
+def test_who_leaves_is_sure_for_its_grace_alone() -> None:
+    membership = Membership(10.0)
+    membership.heard(time.monotonic())
+    membership.end_within(5.0)
+    assert membership.sure
+    membership.end_within(0.0)
+    assert not membership.sure
+
+
+def test_a_worker_that_the_group_has_forgotten_is_lost_unless_it_leaves() -> None:
+    lately, long_ago, leaving = (Membership(10.0) for _ in range(3))
+    lately.heard(time.monotonic() - LOST_S)
+    long_ago.heard(time.monotonic() - LOST_S - 11.0)
+    leaving.heard(time.monotonic() - LOST_S - 11.0)
+    leaving.end_within(5.0)
+    assert [membership.lost for membership in (lately, long_ago, leaving)] == [False, True, False]
+
+
+def test_the_guard_ends_a_lost_worker_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.membership.LOOK_S", 0.01)
+    said: list[str] = []
+    membership = Membership(10.0)
+    membership.guard(said.append)
+    assert not membership.lost
+    membership.heard(time.monotonic() - LOST_S - 11.0)
+    until(lambda: said, "the guard has seen it")
+    assert said == ["the group has not heard of this worker for 240 s"]

@@ -1,0 +1,87 @@
+"""What a decision becomes on the topics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from streams.domain.addresses import address_hash
+from streams.domain.routing.decide import decide
+from streams.domain.routing.model import Inbound
+from streams.domain.routing.outcome import Routed, to_events
+from streams.events import ClaimCheck, InboundDropped, InboundHeld, InboundMailReceived, InboundNoticed, InboundRouted, Relayed
+from tests.services.inbound import NOW, TESS, content, directory, mail
+
+HELD = [{"seq": 7, "regex": "^m123-class$|^ann$", "handler": "UserEmail", "admin_hold": True}]
+
+
+def events_of(inbound: Inbound, **changes: object) -> Routed:
+    return to_events(decide(inbound, directory(**changes)), inbound, NOW, rules_hash="r", max_attempts=3)
+
+
+def test_a_delivered_mail_is_one_email_a_member() -> None:
+    inbound = mail(content(), "m123-class")
+    routed = events_of(inbound)
+    assert [email.recipient for email in routed.emails] == ["info@yale.learningu.org", "tess@x.org", "ann@x.org", "bob@x.org", "cy@x.org"]
+    email = routed.emails[1]
+    assert (email.inbound_id, email.request_id, email.user_id, email.purpose) == (inbound.inbound_id, None, "7", "list")
+    assert (email.envelope_from, email.to, email.subject) == ("emailbounces@learningu.org", '"Tess Ted" <tess@x.org>', "[M123] Hi")
+    assert (email.queued_at, email.expires_at, email.attempt, email.max_attempts) == (NOW, NOW + timedelta(days=7), 1, 3)
+    assert isinstance(email.content, Relayed)
+    assert (email.content.body, email.content.claim) == (b"Hello.\r\n", None)
+    assert isinstance(routed.routing, InboundRouted)
+    assert routed.routing.emails == [email.email_id for email in routed.emails]
+    assert (routed.routing.seq, routed.routing.handler, routed.routing.rules_hash) == (20, "ClassList", "r")
+
+
+def test_a_replay_makes_the_same_events() -> None:
+    inbound = mail(content(), "m123-class")
+    assert events_of(inbound) == events_of(inbound)
+
+
+def test_a_stored_body_is_referred_to_not_copied() -> None:
+    raw = content(body=b"x" * 100_000)
+    claim = ClaimCheck("k", "s", len(raw))
+    received = InboundMailReceived("i" * 64, NOW, TESS, "m123-class@yale.learningu.org", None, claim, "10.0.0.1", "mx", "ESMTP")
+    (email, *_) = events_of(Inbound.of(received, raw)).emails
+    assert isinstance(email.content, Relayed)
+    assert (email.content.body, email.content.claim) == (None, claim)
+    assert raw[email.content.body_start :] == b"x" * 100_000
+
+
+def test_skips_are_remembered_by_hash() -> None:
+    routed = events_of(mail(content(), "m123-class"), suppressions=["ann@x.org"]).routing
+    assert isinstance(routed, InboundRouted)
+    assert [(skip.name, skip.value) for skip in routed.skipped] == [(address_hash("ann@x.org"), "suppressed")]
+
+
+def test_a_notice_is_an_email_of_its_own() -> None:
+    routed = events_of(mail(content("Message-ID: <1@x.org>"), "nobody"))
+    (email,) = routed.emails
+    assert (email.recipient, email.envelope_from, email.purpose) == ("tess@x.org", "", "notice")
+    assert routed.routing == InboundNoticed(
+        email.inbound_id or "", NOW, "unknown_recipient", "r", email.email_id, address_hash("tess@x.org")
+    )
+    assert isinstance(email.content, Relayed)
+    assert b"In-Reply-To: <1@x.org>\r\n" in email.content.header
+    assert b"websupport@learningu.org" in (email.content.body or b"")
+
+
+@pytest.mark.parametrize(("to", "kind"), [("m123-class", InboundHeld), ("ann", InboundHeld), ("x@gmail.com", InboundDropped)])
+def test_what_goes_nowhere_is_remembered_with_its_reason(to: str, kind: type) -> None:
+    inbound = mail(content(sender=None), to) if to == "m123-class" else mail(content(), to)
+    lists = None if to == "m123-class" else {"email_lists": HELD}
+    routed = events_of(inbound, **(lists or {}))
+    assert routed.emails == ()
+    assert isinstance(routed.routing, kind)
+
+
+def test_approval_delivers_the_same_emails_however_often() -> None:
+    inbound = replace(mail(content(), "ann"))
+    place = directory(email_lists=HELD)
+    assert decide(inbound, place).kind == "hold"
+    once, twice = (to_events(decide(inbound, place, approved=True), inbound, NOW, rules_hash="") for _ in range(2))
+    assert [email.email_id for email in once.emails] == [email.email_id for email in twice.emails]
+    assert len(once.emails) == 1
