@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -13,26 +12,13 @@ from gateway.smtp_out import Envelope, Spoken, Withheld
 from gateway.transport import Transport
 from streams.domain.delivery import Verdict, judge
 from streams.events import Composed, EmailQueued, Header
+from tests.services.example import MAIL as EXAMPLE
 from tests.services.ports import free_ports
 from tests.services.transports import SERVERS, FakeServer, Play
 
-NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-MAIL = EmailQueued(
-    email_id="3b1f0a9e-1111-5222-8333-000000000001",
-    request_id="r1",
-    inbound_id=None,
-    user_id="1",
-    purpose="request",
-    recipient="ann@x.org",
-    to='"Ann Lee" <ann@x.org>',
-    envelope_from="emailbounces@learningu.org",
+MAIL = replace(
+    EXAMPLE,
     subject="Hi, Änn",
-    message_id="<e1@yale.learningu.org>",
-    queued_at=NOW,
-    expires_at=NOW,
-    attempt=1,
-    max_attempts=3,
-    on_doubt="hold",
     content=Composed(
         [
             Header("From", "Yale Splash <info@yale.learningu.org>"),

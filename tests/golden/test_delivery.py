@@ -27,7 +27,8 @@ from streams.domain.delivery import (
 )
 from streams.domain.states import EmailState
 from streams.domain.verdicts import FaultKind
-from streams.events import Composed, EmailQueued
+from streams.events import EmailQueued
+from tests.services.example import MAIL
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "delivery.jsonl").read_text(encoding="utf-8").splitlines()]
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -45,23 +46,12 @@ class Life:
 
 
 def queued(row: dict[str, Any]) -> EmailQueued:
-    return EmailQueued(
-        email_id="e1",
-        request_id="r1",
-        inbound_id=None,
-        user_id="1",
-        purpose="request",
-        recipient="ann@x.org",
-        to='"Ann Lee" <ann@x.org>',
-        envelope_from="emailbounces@learningu.org",
-        subject="s",
-        message_id="<e1@d.org>",
+    return replace(
+        MAIL,
         queued_at=START,
         expires_at=START + timedelta(seconds=row.get("expires_after_s", 7 * 86400)),
-        attempt=1,
         max_attempts=row.get("retries", 2) + 1,
         on_doubt=row.get("on_doubt", "hold"),
-        content=Composed([], "t", None, []),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import email.policy
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
 
@@ -15,32 +14,10 @@ from hypothesis import strategies as st
 from streams.domain.addresses import CONTROL, format_address
 from streams.domain.compose import compose
 from streams.domain.mime_parts import boundary_for
-from streams.events import Attachment, ClaimCheck, Composed, EmailQueued, Header
+from streams.events import Attachment, ClaimCheck, Composed, Header
+from tests.services.example import HEAD, MAIL
 
-NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 PARSER = BytesParser(policy=email.policy.default)
-HEAD = [
-    Header("From", "Yale Splash <info@yale.learningu.org>"),
-    Header("Date", "Fri, 20 Nov 2026 10:00:00 +0000"),
-]
-EMAIL = EmailQueued(
-    email_id="3b1f0a9e-0000-5000-8000-000000000001",
-    request_id="r1",
-    inbound_id=None,
-    user_id="1",
-    purpose="announcements",
-    recipient="ann@x.org",
-    to='"Ann Lee" <ann@x.org>',
-    envelope_from="bounces@learningu.org",
-    subject="s",
-    message_id="<e1@yale.learningu.org>",
-    queued_at=NOW,
-    expires_at=NOW,
-    attempt=1,
-    max_attempts=3,
-    on_doubt="hold",
-    content=Composed(HEAD, "text", None, []),
-)
 
 encodable = st.characters(exclude_categories=["Cs"])
 one_line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), max_size=300)
@@ -57,7 +34,7 @@ body = st.one_of(
 
 def written(content: Composed, files: dict[str, bytes] | None = None) -> bytes:
     """The composed bytes, with what must hold of every mail asserted."""
-    raw = compose(replace(EMAIL, content=content), files or {})
+    raw = compose(replace(MAIL, content=content), files or {})
     assert max(len(line) for line in raw.split(b"\r\n")) <= 998
     assert not re.search(rb"(?<!\r)\n|\r(?!\n)|\0", raw)
     assert raw.endswith(b"\r\n")
@@ -137,7 +114,7 @@ def test_files_read_back(files: list[tuple[str, bytes, bool]], with_html: bool) 
 
 
 def test_a_text_that_holds_the_boundary_gets_another() -> None:
-    first = boundary_for(EMAIL.email_id, [])
+    first = boundary_for(MAIL.email_id, [])
     text = f"--{first}a\r\n--{first}a--\r\n" * 2
     message = parsed(written(Composed(HEAD, text, "<html>h</html>", [])))
     assert content_of(message.get_body(("plain",))) == canonical(text)

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from streams.domain.compose import compose, needs_smtputf8, relay
 from streams.domain.mime_fields import field
 from streams.domain.mime_parts import file_part, text_part
-from streams.events import Attachment, ClaimCheck, Composed, EmailQueued, Header, Relayed
+from streams.events import Attachment, ClaimCheck, Composed, Header, Relayed
+from tests.services.example import HEAD, MAIL
 
-NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-HEAD = [Header("From", "info@yale.learningu.org"), Header("Date", "Fri, 20 Nov 2026 10:00:00 +0000")]
-EMAIL = EmailQueued(
-    email_id="e1",
-    request_id="r1",
-    inbound_id=None,
-    user_id="1",
-    purpose="announcements",
-    recipient="ann@x.org",
-    to='"Ann Lee" <ann@x.org>',
-    envelope_from="bounces@learningu.org",
-    subject="s",
-    message_id="<e1@yale.learningu.org>",
-    queued_at=NOW,
-    expires_at=NOW,
-    attempt=1,
-    max_attempts=3,
-    on_doubt="hold",
-    content=Composed(HEAD, "Hi", None, []),
-)
 LINK = f"<https://yale.learningu.org/mail/unsubscribe/{'a' * 200}>"
 FIELDS = (
     ("Subject", "Hi", "Subject: Hi"),
@@ -156,7 +136,7 @@ def test_a_content_id_that_is_none_is_refused() -> None:
 def test_inline_files_stand_beside_the_html_and_others_beside_the_text() -> None:
     inline = Attachment("logo.png", "image/png", "logo@x", ClaimCheck("k1", "", 1))
     beside = Attachment("map.pdf", "application/pdf", None, ClaimCheck("k2", "", 1))
-    raw = compose(replace(EMAIL, content=Composed(HEAD, "t", "<html>h</html>", [inline, beside])), {"k1": b"1", "k2": b"2"})
+    raw = compose(replace(MAIL, content=Composed(HEAD, "t", "<html>h</html>", [inline, beside])), {"k1": b"1", "k2": b"2"})
     kinds = [line.partition(b";")[0] for line in raw.split(b"\r\n") if line.startswith(b"Content-Type")]
     assert [kind.decode().removeprefix("Content-Type: ") for kind in kinds] == [
         "multipart/mixed", "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png", "application/pdf",
@@ -174,17 +154,17 @@ def test_inline_files_stand_beside_the_html_and_others_beside_the_text() -> None
 )
 def test_a_mail_that_two_readers_would_read_differently_is_refused(headers: list[Header], why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        compose(replace(EMAIL, content=Composed(headers, "t", None, [])), {})
+        compose(replace(MAIL, content=Composed(headers, "t", None, [])), {})
 
 
 def test_a_relayed_body_goes_byte_for_byte() -> None:
-    relayed = replace(EMAIL, content=Relayed(b"From: x@y.z\r\n", None, None, 0))
+    relayed = replace(MAIL, content=Relayed(b"From: x@y.z\r\n", None, None, 0))
     assert relay(relayed, b"\xff\x00.\r\n\r\n") == b"From: x@y.z\r\n\r\n\xff\x00.\r\n\r\n"
     assert not needs_smtputf8(relayed)
     with pytest.raises(TypeError):
         compose(relayed, {})
     with pytest.raises(TypeError):
-        relay(EMAIL, b"")
+        relay(MAIL, b"")
 
 
 @pytest.mark.parametrize(
@@ -198,5 +178,5 @@ def test_a_relayed_body_goes_byte_for_byte() -> None:
     ],
 )
 def test_smtputf8_is_asked_for_only_where_it_must_be(recipient: str, reply_to: str, needed: bool) -> None:
-    email = replace(EMAIL, recipient=recipient, content=Composed([*HEAD, Header("Reply-To", reply_to)], "t", None, []))
+    email = replace(MAIL, recipient=recipient, content=Composed([*HEAD, Header("Reply-To", reply_to)], "t", None, []))
     assert needs_smtputf8(email) is needed

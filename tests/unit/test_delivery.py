@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -25,29 +25,11 @@ from streams.domain.delivery import (
     retry_at,
 )
 from streams.domain.states import TERMINAL, EmailState
-from streams.events import Composed, EmailQueued
+from streams.events import EmailQueued
+from tests.services.example import MAIL, NOW
 
-NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=3)
-EMAIL = EmailQueued(
-    email_id="e1",
-    request_id="r1",
-    inbound_id=None,
-    user_id="1",
-    purpose="announcements",
-    recipient="ann@x.org",
-    to='"Ann Lee" <ann@x.org>',
-    envelope_from="bounces@d.org",
-    subject="s",
-    message_id="<e1@d.org>",
-    queued_at=NOW,
-    expires_at=NOW + timedelta(days=7),
-    attempt=1,
-    max_attempts=3,
-    on_doubt="hold",
-    content=Composed([], "t", None, []),
-)
-RESEND = replace(EMAIL, on_doubt="resend")
+RESEND = replace(MAIL, on_doubt="resend")
 FACTS = Facts(control="running", suppression=None, owner="me", now=NOW)
 BUSY = judge(Phase.RCPT, Reply(451, "later"))
 AWAY = judge(Phase.CONNECT, Fault("refused"))
@@ -55,41 +37,41 @@ AWAY = judge(Phase.CONNECT, Fault("refused"))
 
 # what the ledger holds, the record, the facts -> the decision
 BEFORE = (
-    ("a new email", None, EMAIL, FACTS, Go(1)),
-    ("approved is running", None, EMAIL, replace(FACTS, control="approved"), Go(1)),
+    ("a new email", None, MAIL, FACTS, Go(1)),
+    ("approved is running", None, MAIL, replace(FACTS, control="approved"), Go(1)),
     (
         "a retry that outran the word of its deferral",
         Standing(EmailState.ATTEMPTING, 1, owner="gone"),
-        replace(EMAIL, attempt=2),
+        replace(MAIL, attempt=2),
         FACTS,
         Go(2),
     ),
-    ("a settled doubt", Standing(EmailState.IN_DOUBT, 1), replace(EMAIL, attempt=2), FACTS, Go(2)),
-    ("its retry", Standing(EmailState.DEFERRED, 1, retry_at=LATER), replace(EMAIL, attempt=2), FACTS, Go(2)),
-    ("cancelled", None, EMAIL, replace(FACTS, control="cancelled"), Stop(EmailState.CANCELLED, "request_cancelled", 0)),
-    ("suppressed", None, EMAIL, replace(FACTS, suppression="complaint"), Stop(EmailState.SUPPRESSED, "complaint", 0)),
-    ("the last moment", None, EMAIL, replace(FACTS, now=EMAIL.expires_at), Go(1)),
+    ("a settled doubt", Standing(EmailState.IN_DOUBT, 1), replace(MAIL, attempt=2), FACTS, Go(2)),
+    ("its retry", Standing(EmailState.DEFERRED, 1, retry_at=LATER), replace(MAIL, attempt=2), FACTS, Go(2)),
+    ("cancelled", None, MAIL, replace(FACTS, control="cancelled"), Stop(EmailState.CANCELLED, "request_cancelled", 0)),
+    ("suppressed", None, MAIL, replace(FACTS, suppression="complaint"), Stop(EmailState.SUPPRESSED, "complaint", 0)),
+    ("the last moment", None, MAIL, replace(FACTS, now=MAIL.expires_at), Go(1)),
     (
         "expired",
         Standing(EmailState.DEFERRED, 2),
-        replace(EMAIL, attempt=3),
-        replace(FACTS, now=EMAIL.expires_at + timedelta(seconds=1)),
+        replace(MAIL, attempt=3),
+        replace(FACTS, now=MAIL.expires_at + timedelta(seconds=1)),
         Stop(EmailState.EXPIRED, "expired", 2),
     ),
-    ("paused", None, EMAIL, replace(FACTS, control="paused"), Wait(NOW + timedelta(seconds=10), "paused", 1)),
-    ("deferred, retry maybe never queued", Standing(EmailState.DEFERRED, 1, retry_at=LATER), EMAIL, FACTS, Wait(LATER, "deferred", 2)),
-    ("deferred, by a ledger without times", Standing(EmailState.DEFERRED, 1), EMAIL, FACTS, Wait(retry_at(1, "e1", NOW), "deferred", 2)),
+    ("paused", None, MAIL, replace(FACTS, control="paused"), Wait(NOW + timedelta(seconds=10), "paused", 1)),
+    ("deferred, retry maybe never queued", Standing(EmailState.DEFERRED, 1, retry_at=LATER), MAIL, FACTS, Wait(LATER, "deferred", 2)),
+    ("deferred, by a ledger without times", Standing(EmailState.DEFERRED, 1), MAIL, FACTS, Wait(retry_at(1, "e1", NOW), "deferred", 2)),
     (
         "an older record of a deferred mail",
         Standing(EmailState.DEFERRED, 2, retry_at=LATER),
-        EMAIL,
+        MAIL,
         FACTS,
         AlreadyDone(EmailState.DEFERRED),
     ),
-    ("in flight here", Standing(EmailState.ATTEMPTING, 1, owner="me"), EMAIL, FACTS, AlreadyDone(EmailState.ATTEMPTING)),
-    ("its owner is gone", Standing(EmailState.ATTEMPTING, 1, owner="dead"), EMAIL, FACTS, Stop(EmailState.IN_DOUBT, "owner_lost", 1)),
-    ("an older record", Standing(EmailState.ATTEMPTING, 2, owner="dead"), EMAIL, FACTS, AlreadyDone(EmailState.ATTEMPTING)),
-    ("doubt, held", Standing(EmailState.IN_DOUBT, 1), EMAIL, FACTS, AlreadyDone(EmailState.IN_DOUBT)),
+    ("in flight here", Standing(EmailState.ATTEMPTING, 1, owner="me"), MAIL, FACTS, AlreadyDone(EmailState.ATTEMPTING)),
+    ("its owner is gone", Standing(EmailState.ATTEMPTING, 1, owner="dead"), MAIL, FACTS, Stop(EmailState.IN_DOUBT, "owner_lost", 1)),
+    ("an older record", Standing(EmailState.ATTEMPTING, 2, owner="dead"), MAIL, FACTS, AlreadyDone(EmailState.ATTEMPTING)),
+    ("doubt, held", Standing(EmailState.IN_DOUBT, 1), MAIL, FACTS, AlreadyDone(EmailState.IN_DOUBT)),
     ("doubt, resent", Standing(EmailState.IN_DOUBT, 1), RESEND, FACTS, Go(2, after_doubt=True)),
     ("doubt, no third time", Standing(EmailState.IN_DOUBT, 3), replace(RESEND, attempt=3), FACTS, AlreadyDone(EmailState.IN_DOUBT)),
     (
@@ -107,7 +89,7 @@ BEFORE = (
         replace(FACTS, control="paused"),
         Wait(NOW + timedelta(seconds=10), "paused", 2),
     ),
-    ("requeued by an operator", Standing(EmailState.QUEUED, 2), replace(EMAIL, attempt=2), FACTS, Go(2)),
+    ("requeued by an operator", Standing(EmailState.QUEUED, 2), replace(MAIL, attempt=2), FACTS, Go(2)),
     ("requeued, then crashed", Standing(EmailState.QUEUED, 2), RESEND, FACTS, Go(2)),
 )
 
@@ -123,16 +105,16 @@ def test_what_ended_is_never_offered_again(status: EmailState) -> None:
 
 
 def test_a_temporary_failure_is_retried_until_the_attempts_are_used() -> None:
-    first = after_failure(1, 3, BUSY, EMAIL.expires_at, NOW, "e1")
+    first = after_failure(1, 3, BUSY, MAIL.expires_at, NOW, "e1")
     assert first == Retry(retry_at(1, "e1", NOW), 3)
-    assert isinstance(after_failure(2, 3, BUSY, EMAIL.expires_at, NOW, "e1"), Retry)
-    assert after_failure(3, 3, BUSY, EMAIL.expires_at, NOW, "e1") == GiveUp(EmailState.FAILED, "attempts_exhausted")
+    assert isinstance(after_failure(2, 3, BUSY, MAIL.expires_at, NOW, "e1"), Retry)
+    assert after_failure(3, 3, BUSY, MAIL.expires_at, NOW, "e1") == GiveUp(EmailState.FAILED, "attempts_exhausted")
 
 
 def test_an_outage_of_the_server_uses_up_no_attempts() -> None:
     allowed = 3
     for attempt in range(1, 21):
-        after = after_failure(attempt, allowed, AWAY, EMAIL.expires_at, NOW, "e1")
+        after = after_failure(attempt, allowed, AWAY, MAIL.expires_at, NOW, "e1")
         assert isinstance(after, Retry)
         allowed = after.max_attempts
     assert allowed == 23
@@ -144,9 +126,9 @@ def test_no_retry_is_set_beyond_the_expiry() -> None:
 
 def test_a_refusal_is_final_and_a_doubt_is_never_retried_by_itself() -> None:
     refused = judge(Phase.RCPT, Reply(550, "5.1.1 nobody"))
-    assert after_failure(1, 3, refused, EMAIL.expires_at, NOW, "e1") == GiveUp(EmailState.FAILED, "mailbox_unknown")
+    assert after_failure(1, 3, refused, MAIL.expires_at, NOW, "e1") == GiveUp(EmailState.FAILED, "mailbox_unknown")
     unheard = judge(Phase.DOT, Fault("timeout"))
-    assert after_failure(1, 3, unheard, EMAIL.expires_at, NOW, "e1") == GiveUp(EmailState.IN_DOUBT, "timeout_after_dot")
+    assert after_failure(1, 3, unheard, MAIL.expires_at, NOW, "e1") == GiveUp(EmailState.IN_DOUBT, "timeout_after_dot")
 
 
 def test_backoff_grows_is_spread_and_is_the_same_on_a_replay() -> None:

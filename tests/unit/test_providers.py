@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from hypothesis import strategies as st
 from streams.domain import sendgrid, ses
 from streams.domain.delivery import Reply, judge
 from streams.events import Attachment, ClaimCheck, Composed, EmailQueued, Header, Relayed
+from tests.services.example import MAIL as EXAMPLE
 
-NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 HEADERS = [
     Header("From", "Yale Splash <info@yale.learningu.org>"),
     Header("To", '"Ann Lee" <ann@x.org>'),
@@ -26,24 +25,7 @@ HEADERS = [
     Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
     Header("X-Note", "für Ann"),
 ]
-MAIL = EmailQueued(
-    email_id="e1",
-    request_id="r1",
-    inbound_id=None,
-    user_id="1",
-    purpose="request",
-    recipient="ann@x.org",
-    to='"Ann Lee" <ann@x.org>',
-    envelope_from="emailbounces@learningu.org",
-    subject="Hi",
-    message_id="<e1@yale.learningu.org>",
-    queued_at=NOW,
-    expires_at=NOW,
-    attempt=1,
-    max_attempts=3,
-    on_doubt="hold",
-    content=Composed(HEADERS, "Hi Ann", "<html>Hi Ann</html>", []),
-)
+MAIL = replace(EXAMPLE, purpose="request", content=Composed(HEADERS, "Hi Ann", "<html>Hi Ann</html>", []))
 
 
 def said(mail: EmailQueued, files: dict[str, bytes] | None = None) -> Any:
