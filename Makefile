@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/runtime.installed
 DEV := $(VENV)/dev.installed
 TESTS ?= tests
+JOBS ?= 2
 
 # Everything comes from the lock files, with hashes; sources are built by the pinned setuptools, not by one fetched meanwhile.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-build-isolation --no-deps
@@ -22,8 +23,8 @@ help: ## Show this list.
 demo: $(RUNTIME) ## See the whole road work, on a real Kafka of its own (ONCE=1: end by itself).
 	@$(BIN)/espmail demo $(if $(ONCE),--once)
 
-test: $(DEV) ## Run every test, on real servers that the tests start themselves (TESTS=path: only those).
-	@$(BIN)/python -m pytest -q $(TESTS)
+test: $(DEV) ## Run every test, on real servers that the tests start themselves (TESTS=path: only those; JOBS=n: n files at a time).
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
 
 check: $(DEV) ## Format, lint and types.
 	@$(BIN)/ruff format --check --quiet .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.services.outgoing import document
 from tests.services.until import until
 
 PATIENCE_S = 90.0
+CRASHING = "tests.services.crashing_agent"
 
 
 def audience(folder: Path, request_id: str, people: int, **changes: Any) -> tuple[str, str, str]:
@@ -40,14 +42,14 @@ def expand_killed(settings: Settings, folder: Path, people: int, kills: int) -> 
     chunks = people // 1000
     said = espmail(settings, "request", "submit", *audience(folder, "big", people), "--json")
     assert said.lines == [{"outcome": "accepted", "request_id": "big", "people": people, "records": chunks}]
-    with running(settings, "expand") as front, running(settings, "expand.bulk") as bulk:
-        for kill in range(kills):
-            until(lambda kill=kill: len(expanded(settings)) > kill * chunks // (kills + 1), "it goes on", PATIENCE_S)  # type: ignore[misc]  # bound
-            front.kill()
-            bulk.kill()
-            assert len(expanded(settings)) < chunks
-            front.run().ready()
-            bulk.run().ready()
+    for _ in range(kills):
+        with (
+            running(settings, "expand"),
+            running(settings, "expand.bulk", CRASHING, f"after:RequestExpanded:{chunks // (kills + 1)}") as bulk,
+        ):
+            assert bulk.end() == -signal.SIGKILL
+    assert 0 < len(expanded(settings)) < chunks
+    with running(settings, "expand"), running(settings, "expand.bulk"):
         until(lambda: len(expanded(settings)) == chunks, "every chunk is expanded", people / 200 + PATIENCE_S)
     queued = {one.email_id: one.recipient for one in events(settings, topics.EMAILS_BULK)}
     assert sum(event.queued for event in expanded(settings).values()) == people

@@ -1,7 +1,7 @@
 """A real agent that kills itself with -9 at a chosen point: `python -m tests.services.crashing_agent NAME POINT`.
 
 POINT is before:EVENT, half:EVENT or after:EVENT: when its publisher is handed an event of that kind, nothing, half of the
-records or all of them reach the broker (acknowledged) before the process dies.
+records or all of them reach the broker (acknowledged) before the process dies. before:EVENT:7 means the seventh time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ class Crashing:
     publisher: Publisher
     point: str
     event: str
+    times: int
 
     async def publish(self, records: Sequence[Record]) -> None:
-        if self.event not in {type(codec.decode(record.value)).__name__ for record in records if record.value}:
+        self.times -= self.event in {type(codec.decode(record.value)).__name__ for record in records if record.value}
+        if self.times:
             return await self.publisher.publish(records)
         if self.point == "half":
             await self.publisher.publish(records[: len(records) // 2])
@@ -36,8 +38,8 @@ class Crashing:
 
 
 def main(name: str, point: str) -> None:
-    when, _, event = point.partition(":")
-    ports.publisher = lambda settings: Crashing(KafkaPublisher(settings.bootstrap), when, event)  # type: ignore[assignment,return-value] # what worker.run asks for
+    when, event, times = f"{point}:1".split(":")[:3]
+    ports.publisher = lambda settings: Crashing(KafkaPublisher(settings.bootstrap), when, event, int(times))  # type: ignore[assignment,return-value] # what worker.run asks for
     worker.run(Settings.from_env(os.environ), name)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +19,20 @@ APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", f"DPkg::
 
 def ensure(packages: Sequence[str]) -> None:
     """Install those that are missing, as root or by `sudo -n`; otherwise end the test run with the command to run by hand."""
-    missing = [package for package in packages if not installed(package)]
-    if not missing:
-        return
+    with _alone():
+        if missing := [package for package in packages if not installed(package)]:
+            _install(missing)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One process of the machine's test runs at a time: apt-get update waits for nobody, it fails."""
+    with (Path(tempfile.gettempdir()) / "espmail-tests.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _install(missing: Sequence[str]) -> None:
     become_root = root()
     if become_root is None:
         pytest.exit(f"tests need Debian packages and may not install them; run: sudo apt-get install {' '.join(missing)}", returncode=3)
