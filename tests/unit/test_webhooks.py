@@ -69,6 +69,20 @@ def test_a_genuine_request_is_known() -> None:
         ("", signed(b"[]"), STAMP, b"[]", NOW),
         ("AAAA", signed(b"[]"), STAMP, b"[]", NOW),
     ],
+    ids=[
+        "another body",
+        "another time",
+        "too old",
+        "from the future",
+        "no signature",
+        "not base64",
+        "no time",
+        "a time beyond all clocks",
+        "a key of another kind",
+        "a key of another",
+        "no key",
+        "half a key",
+    ],
 )
 def test_no_other_request_is(key: str, signature: str, stamp: str, body: bytes, now: datetime) -> None:
     assert not sendgrid_events.genuine(key, signature, stamp, body, now)
