@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +31,10 @@ JARS = ROOT / "var" / "kafka" / "jars"  # those of the checkout: fetched once, n
 # Tests delete topics: an installation that the developer's shell names must be out of their reach.
 for name in [name for name in os.environ if name.startswith("ESPMAIL_")]:
     del os.environ[name]
+
+# A shell's job in the background ignores Ctrl-C, and so would everything that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from streams import admin
 from streams.settings import Settings
 from tests.conftest import JARS, ROOT
 from tests.services.env import environment
+from tests.services.freezing import freeze
 from tests.services.ports import HOST, free_ports
 from tests.services.records import produce, read
 from tests.services.until import until
@@ -136,7 +137,7 @@ def test_a_broker_that_outlives_its_owner_is_ended_by_the_next(own: Settings) ->
     assert owner.stdout is not None
     owner.stdout.readline()
     pid = int((own.var / "kafka" / "broker.lock").read_text())
-    os.kill(pid, signal.SIGSTOP)  # it cannot obey the signal that comes with its owner's death
+    freeze(pid)  # it cannot obey the signal that comes with its owner's death
     owner.kill()
     owner.communicate()
     assert alive(pid)

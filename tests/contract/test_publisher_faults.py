@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from streams import admin
 from streams.publisher import KafkaPublisher, PublishFailed, Record
 from streams.settings import Settings
 from tests.conftest import JARS
+from tests.services.freezing import frozen
 from tests.services.ports import free_ports
 from tests.services.records import read
 from tests.services.second_broker import SecondBroker
@@ -83,12 +82,8 @@ async def test_k05_a_frozen_broker_is_a_failure_and_the_same_publisher_works_whe
     own: Settings, broker: Broker, publisher: KafkaPublisher
 ) -> None:
     await publisher.publish([record(b"before")])
-    os.kill(broker.pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(PublishFailed):
-            await publisher.publish([record(b"meanwhile")])
-    finally:
-        os.kill(broker.pid, signal.SIGCONT)
+    with frozen(broker.pid), pytest.raises(PublishFailed):
+        await publisher.publish([record(b"meanwhile")])
     await publisher.publish([record(b"after")])
     kept = values(own)
     assert kept.index(b"before") < kept.index(b"after")

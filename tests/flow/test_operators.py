@@ -152,6 +152,7 @@ def test_an_agent_that_there_is_not_cannot_be_replayed(installation: Installatio
 
 def test_after_all_of_it_the_tables_are_what_the_topics_say(installation: Installation) -> None:
     """The last of this module: everything above stands on the topics."""
+    installation.until(installation.tables_are_current, "all of it is folded")
     verified = installation.espmail("projections", "verify", "--json").lines[0]
     assert verified["equal"]
     rebuilt = installation.espmail("projections", "rebuild", "--json").lines[0]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from streams.settings import Settings
 from tests.conftest import ROOT
 from tests.services.env import environment
+from tests.services.freezing import freeze, thaw
 from tests.services.until import until
 
 START_S = 40.0
@@ -73,10 +74,10 @@ class Agent:
             self.process.wait()
 
     def freeze(self) -> None:
-        self.signal(signal.SIGSTOP)
+        freeze(self.pid)
 
     def thaw(self) -> None:
-        self.signal(signal.SIGCONT)
+        thaw(self.pid)
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None

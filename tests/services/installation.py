@@ -21,8 +21,9 @@ from sqlalchemy import Engine
 from cli import main
 from deploy.stack import Stack, not_ready, ready_file, running
 from deploy.supervisor import Child
-from projections import queries
+from projections import offsets, queries
 from projections.database import open_engine
+from projections.feed import Feed
 from streams import admin
 from streams.domain.ids import inbound_id
 from streams.domain.states import TERMINAL
@@ -176,6 +177,14 @@ class Installation:
             if mails := [mail for mail in mails if all(part in mail for part in holding)]:
                 found[folder.parent.name] = mails
         return found
+
+    def tables_are_current(self) -> bool:
+        """Whether everything that stands on the topics is in the tables."""
+        feed = Feed(self.settings.bootstrap)
+        with contextlib.closing(feed), self.engine.connect() as connection:
+            extents = feed.extents()
+            folded = offsets.checked(connection, extents)
+        return all(folded[partition] >= extent.high for partition, extent in extents.items())
 
     # -- parts, stopped and killed -----------------------------------------------------------------------------------
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import smtplib
 import threading
 import time
@@ -23,6 +21,7 @@ from streams import topics
 from streams.domain.ids import inbound_id
 from streams.settings import Settings
 from tests.conftest import JARS
+from tests.services.freezing import frozen
 from tests.services.inbound import DOMAIN, TESS, content, world
 from tests.services.installation import Installation, installed
 from tests.services.ports import HOST, free_ports
@@ -59,15 +58,13 @@ class Hurt:
     @contextlib.contextmanager
     def without_broker(self, *, kill: bool) -> Iterator[None]:
         """Killed as in a power cut and started again; or frozen, and then it goes on as if nothing had been."""
-        if kill:
-            self.broker.kill()
-        else:
-            os.kill(self.broker.pid, signal.SIGSTOP)
+        if not kill:
+            with frozen(self.broker.pid):
+                yield
+            return
+        self.broker.kill()
         yield
-        if kill:
-            self.broker.start()
-        else:
-            os.kill(self.broker.pid, signal.SIGCONT)
+        self.broker.start()
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from streams.events import InboundMailReceived
 from streams.publisher import KafkaPublisher
 from streams.settings import Settings
 from tests.conftest import JARS
+from tests.services.freezing import frozen, thaw
 from tests.services.gateway import DOT, Client, Gateway, running_gateway
 from tests.services.ports import free_ports
 from tests.services.records import read
@@ -69,11 +70,8 @@ def contents(settings: Settings) -> list[bytes | None]:
 async def test_i01_a_frozen_broker_is_temporary_and_the_retry_is_routed_once(broker: Broker, gateway: Gateway, settings: Settings) -> None:
     client = await gateway.smtp()
     assert await hand_in(client, b"before\r\n") == rules.ACCEPTED
-    os.kill(broker.pid, signal.SIGSTOP)
-    try:
+    with frozen(broker.pid):
         assert await hand_in(client, b"meanwhile\r\n") == rules.TRY_LATER
-    finally:
-        os.kill(broker.pid, signal.SIGCONT)
     assert await until_accepted(client, b"meanwhile\r\n")
     ids = {m.key() for m in await asyncio.to_thread(read, settings.bootstrap, topics.INBOUND_MAIL)}
     assert len(ids) == 2  # a broker that wakes up may still write what it had been sent; its id is the retry's
@@ -87,7 +85,7 @@ async def test_k05_frozen_in_the_middle_of_many(broker: Broker, gateway: Gateway
         answers = [answer for batch in await asyncio.gather(*(each(clients[n], mails[n::8]) for n in range(8))) for answer in batch]
     finally:
         freeze.cancel()
-        os.kill(broker.pid, signal.SIGCONT)
+        thaw(broker.pid)
     assert {answer for _, answer in answers} <= {rules.ACCEPTED, rules.TRY_LATER}
     for content, answer in answers:
         assert answer == rules.ACCEPTED or await until_accepted(clients[0], content)
