@@ -29,6 +29,7 @@ from streams.agents.expand import Expander
 from streams.agents.expand_bulk import BulkExpander
 from streams.agents.send import Ports, Sender
 from streams.app import App, build_app, define_agent
+from streams.domain.soft_bounces import SoftPolicy
 from streams.reads import NAMES, READS
 from streams.settings import Settings
 from streams.shell import Limits, Shell
@@ -74,8 +75,9 @@ async def _route_shell(settings: Settings, app: App) -> Shell:
 
 
 async def _feedback_shell(settings: Settings, _app: App) -> Shell:
-    tables = await _tables(settings, topics.SUPPRESSIONS)
-    return Shell("feedback", feedback.Feedback(tables), ports.publisher(settings))
+    tables = await _tables(settings, *feedback.TABLES)
+    policy = SoftPolicy(settings.soft_bounces, settings.soft_bounce_days)
+    return Shell("feedback", feedback.Feedback(tables, policy), ports.publisher(settings))
 
 
 def _send_shell(lane: str) -> MakeShell:

@@ -40,6 +40,7 @@ PURPOSES: Mapping[str, tuple[str, str]] = {
 # Why mail of every purpose is stopped, where the person did not ask for that.
 STOPPED: Mapping[str, str] = {
     "hard_bounce": "Mail to this address came back as undeliverable, so we stopped sending any.",
+    "soft_bounces": "Mail to this address kept coming back undelivered, so we stopped sending any.",
     "complaint": "Mail to this address was reported as spam, so we stopped sending any.",
 }
 STOPPED_OTHERWISE = "All mail to this address is stopped."

@@ -21,6 +21,7 @@ from streams import topics
 from streams.agents.message import Unwritable
 from streams.delay import delayed
 from streams.domain.addresses import address_hash
+from streams.domain.bounce_kind import bounce_of
 from streams.domain.delivery import (
     AlreadyDone,
     Decision,
@@ -244,10 +245,11 @@ class Sender:
     def _failed(self, verdict: Verdict, reason: str, attempt: int, work: Work) -> Outcome:
         email, now = work.email, self._ports.now()
         done = self._done(reason, work, EmailFailed(email.email_id, email.request_id, now, attempt, reason, verdict.reply))
-        if not verdict.hard_bounce:
+        kind = bounce_of(verdict)
+        if kind is None:
             return done
         hashed = address_hash(email.recipient)
-        bounce = EmailBounced(f"{email.email_id}/{attempt}", now, email.email_id, hashed, "hard", verdict.reason, verdict.reply, "smtp")
+        bounce = EmailBounced(f"{email.email_id}/{attempt}", now, email.email_id, hashed, kind, verdict.reason, verdict.reply, "smtp")
         return Done(done.reason, [*done.records, Record.of(topics.FEEDBACK, hashed, bounce, work.source.trace)])
 
     async def _doubt(self, reason: str, attempt: int, work: Work) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from streams.domain.delivery import Phase, Reply, judge
+from streams.domain.delivery import Phase, Reply, Verdict, judge
 
 SMTP_REPLY = re.compile(r"\b([45]\d\d)[ -](?:([245]\.\d{1,3}\.\d{1,3}) ?)?(.*)")
 
@@ -20,12 +20,24 @@ HARD_STATUSES = frozenset({
 })  # fmt: skip
 
 
+# What a server says at once that others say in a report: the mailbox is there, and took nothing.
+SOFT_REASONS = frozenset({"mailbox_full"})
+
+
+def bounce_of(verdict: Verdict) -> str | None:
+    """What the refusal that ended a mail says of its address; none if it says nothing of it."""
+    return "hard" if verdict.hard_bounce else "soft" if verdict.reason in SOFT_REASONS else None
+
+
+def reply_of(diagnostic: str) -> Reply | None:
+    """The SMTP reply that a diagnostic quotes; none if it quotes none."""
+    found = SMTP_REPLY.search(diagnostic)
+    return found and Reply(int(found[1]), f"{found[2] or ''} {found[3]}".strip())
+
+
 def bounce_kind(status: str, diagnostic: str) -> str:
     """By the status code, else by the reply that the diagnostic quotes, read as if the server had told us."""
     if status in HARD_STATUSES:
         return "hard"
-    reply = SMTP_REPLY.search(diagnostic)
-    if reply is None:
-        return "soft"
-    text = f"{reply[2] or ''} {reply[3]}".strip()
-    return "hard" if judge(Phase.RCPT, Reply(int(reply[1]), text)).hard_bounce else "soft"
+    reply = reply_of(diagnostic)
+    return "hard" if reply and judge(Phase.RCPT, reply).hard_bounce else "soft"

@@ -27,7 +27,7 @@ from streams.events.expansions import (
     RequestRejected,
     RequestScheduled,
 )
-from streams.events.feedback import EmailBounced, EmailComplained, Resubscribed, Suppression, Unsubscribed
+from streams.events.feedback import EmailBounced, EmailComplained, Resubscribed, SoftBounces, Suppression, Unsubscribed
 from streams.events.inbound import (
     InboundApproved,
     InboundDropped,
@@ -101,6 +101,7 @@ __all__ = [
     "SectionRow",
     "Site",
     "SiteRow",
+    "SoftBounces",
     "Suppression",
     "Unsubscribed",
 ]

@@ -58,3 +58,12 @@ class Suppression:
     reason: str
     at: datetime
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoftBounces:
+    """The soft bounces of an address that still count: the last of each day, oldest first. None up to `since` does."""
+
+    address_hash: str
+    since: datetime | None
+    at: list[datetime]

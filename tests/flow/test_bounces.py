@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from cli.publishing import publish
 from gateway.keys import load_keyring
 from projections import queries
+from streams import topics
 from streams.domain.addresses import address_hash
 from streams.domain.outgoing.unsubscribe import make_token, unsubscribe_url
 from streams.domain.verp import verp
+from streams.events import EmailBounced
+from streams.publisher import Record
 from tests.services.installation import Installation
 from tests.services.outgoing import document
 from tests.unit.test_bounces import dsn
@@ -43,3 +49,25 @@ def test_a_dead_address_is_learned_from_its_bounce(installation: Installation) -
         '"Ann Lee" <ann@x.org>': ("skipped", "suppressed"),
         '"Cy Ng" <cy@x.org>': ("sent", ""),
     }
+
+
+def test_an_address_whose_mail_keeps_coming_back_gets_no_more(installation: Installation) -> None:
+    """Soft bounces of as many days as the settings say, as a provider reports them."""
+    hashed, now = address_hash("bob@x.org"), datetime.now(UTC)
+    days = range(installation.settings.soft_bounces)
+    said = [EmailBounced(f"soft/{day}", now - timedelta(days=day), None, hashed, "soft", "4.2.2", "full", "ses") for day in days]
+
+    publish(installation.settings, [Record.of(topics.FEEDBACK, hashed, bounce) for bounce in said])
+
+    installation.until(lambda: reasons(installation, hashed) == ["soft_bounces"], "the bounces are counted")
+    installation.submit(document("bob", "cy", request_id="worn-out", created_at=None))
+    installation.finished("worn-out")
+    assert {row["send_to"]: (row["status"], row["reason"]) for row in installation.emails("worn-out")} == {
+        '"Bob O\'Neil" <bob@x.org>': ("skipped", "suppressed"),
+        '"Cy Ng" <cy@x.org>': ("sent", ""),
+    }
+
+
+def reasons(installation: Installation, hashed: str) -> list[str]:
+    with installation.engine.connect() as connection:
+        return [row["reason"] for row in queries.suppressed(connection, hashed) if row["suppressed"]]

@@ -16,7 +16,8 @@ from tests.services import history as made
 from tests.services.history import NOW, History, folded
 
 LATER = NOW + timedelta(minutes=5)
-SAID_BY_NO_TABLE = {events.RequestControl, events.Resubscribed}  # the first repeats what other events say; the second is in Suppression
+# The first repeats what other events say; what the others come to is in Suppression.
+SAID_BY_NO_TABLE = {events.RequestControl, events.Resubscribed, events.SoftBounces}
 
 
 def after(*said: Any) -> Rows:
