@@ -17,6 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from streams.membership import Membership
 from streams.settings import Settings
 from streams.shell import Shell
+from streams.window import stop_the_world
 
 SCHEME = "espmail"
 FETCH_MAX_WAIT_MS = 50  # Faust hard-codes 1500: a busy partition would wait out an idle one's long poll
@@ -30,9 +31,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
-        membership = cast("App", self.app).membership
-        membership.listen(self._consumer)
-        membership.guard()
+        app = cast("App", self.app)
+        app.membership.listen(self._consumer)
+        app.membership.guard(app.servers)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -55,6 +56,13 @@ class App(faust.App):
     """Faust's, and what it knows of its membership in the consumer group."""
 
     membership: Membership
+    servers: str
+
+    def _crash(self, reason: BaseException) -> None:
+        """Where Faust gives up its own stop may hang (docs/decisions/0002): the process ends at once, unless it is leaving."""
+        super()._crash(reason)
+        if not self.membership.leaving:
+            stop_the_world(f"Faust crashed: {reason!r}")
 
 
 TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"
@@ -89,10 +97,11 @@ def build_app(settings: Settings, agent: str) -> App:
         consumer_auto_offset_reset="earliest",
     )
     app.membership = Membership(settings.session_timeout)
+    app.servers = settings.bootstrap
     return app
 
 
-def define_agent(app: faust.App, make_shell: Callable[[], Awaitable[Shell]], topics: Sequence[str]) -> Any:
+def define_agent(app: App, make_shell: Callable[[], Awaitable[Shell]], topics: Sequence[str]) -> Any:
     """Define the app's one agent: it hands every record of `topics` to the shell, which acknowledges.
 
     `make_shell` runs once, in the event loop, when the agent starts.
@@ -100,6 +109,7 @@ def define_agent(app: faust.App, make_shell: Callable[[], Awaitable[Shell]], top
 
     async def hand_over(stream: Any) -> None:
         shell = await make_shell()
+        app.membership.busy = lambda: shell.window.in_work > 0
         async for event in stream.noack().events():
             await shell.admit(event)
 

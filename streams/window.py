@@ -71,8 +71,8 @@ class InOrderWindow:
 
     @property
     def in_work(self) -> int:
-        """Records admitted and not yet acknowledged."""
-        return sum(len(queue) for queue in self._in_order.values())
+        """Records admitted and not yet acknowledged. May be asked in any thread."""
+        return sum(map(len, list(self._in_order.values())))
 
     async def _run(self, admitted: Admitted) -> None:
         try:

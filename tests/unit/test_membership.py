@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Coroutine
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -24,9 +26,9 @@ def listening(membership: Membership, error_code: int) -> Any:
     async def send(_request: Any) -> Any:
         return SimpleNamespace(error_code=error_code)
 
-    consumer = SimpleNamespace(_coordinator=SimpleNamespace(_send_req=send))
-    membership.listen(consumer)
-    return consumer._coordinator._send_req
+    coordinator = SimpleNamespace(_send_req=send, _push_error_to_user=None, _coordination_task=asyncio.get_running_loop().create_future())
+    membership.listen(SimpleNamespace(_coordinator=coordinator))
+    return coordinator._send_req
 
 
 def test_nobody_is_sure_before_the_first_word() -> None:
@@ -73,12 +75,42 @@ def test_a_worker_that_the_group_has_forgotten_is_lost_unless_it_leaves() -> Non
     assert [membership.lost for membership in (lately, long_ago, leaving)] == [False, True, False]
 
 
+def test_only_an_idle_member_that_does_not_join_is_stuck() -> None:
+    """Before it was a member it may have to wait for the coordinator, and with records in work for their outcomes."""
+    never, member, busy, leaving = (Membership(10.0) for _ in range(4))
+    for one in (member, busy, leaving):
+        one.heard(time.monotonic() - 11.0)
+    busy.busy = lambda: True
+    leaving.end_within(5.0)
+    assert [one.stuck for one in (never, member, busy, leaving)] == [False, True, False, False]
+    member.heard(time.monotonic())
+    assert not member.stuck
+
+
+async def test_a_member_that_waits_for_the_others_is_not_stuck() -> None:
+    class JoinGroupRequest:
+        pass
+
+    membership, answered = Membership(10.0), asyncio.Event()
+
+    async def send(_request: Any) -> Any:
+        await answered.wait()
+
+    membership.heard(time.monotonic() - 11.0)
+    join = asyncio.create_task(cast("Coroutine[Any, Any, None]", membership._hearing(send)(JoinGroupRequest())))
+    await asyncio.sleep(0)
+    assert not membership.stuck
+    answered.set()
+    await join
+    assert membership.stuck
+
+
 def test_the_guard_ends_a_lost_worker_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.membership.LOOK_S", 0.01)
     said: list[str] = []
     membership = Membership(10.0)
-    membership.guard(said.append)
+    membership.guard("", said.append)
     assert not membership.lost
     membership.heard(time.monotonic() - LOST_S - 11.0)
     until(lambda: said, "the guard has seen it")
-    assert said == ["the group has not heard of this worker for 240 s"]
+    assert said == ["the group has not heard of this worker since its session ended 241 s ago"]
