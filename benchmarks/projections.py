@@ -17,7 +17,7 @@ from typing import Any
 
 from projections import batch, database, folds, store
 from projections.feed import FeedRecord
-from projections.rows import Where
+from projections.rows import READ, Where
 from projections.tables import FOLDED
 from streams import codec, events, topics
 
@@ -72,7 +72,7 @@ def _project(connection: Any, part: list[FeedRecord], spent: dict[str, float]) -
     said = batch.read(part)
     clock.append(time.perf_counter())
     with connection.begin():
-        rows = store.load(connection, (key for event in said for key in folds.keys_of(event)))
+        rows = store.load(connection, (key for event in said for key in folds.keys_of(event)), columns=READ)
         clock.append(time.perf_counter())
         for record, event in zip(part, said, strict=True):
             folds.fold(rows, event, record.where)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from projections import folds, store
 from projections.feed import FeedRecord, Partition
 from projections.offsets import Moved
+from projections.rows import READ
 from projections.tables import FOLDED
 from streams import codec
 from streams.errors import UserError
@@ -31,7 +32,7 @@ def read(records: Sequence[FeedRecord]) -> list[Any]:
 
 def write(connection: Connection, records: Sequence[FeedRecord], events: Sequence[Any], tables: store.Tables = FOLDED) -> None:
     """Fold the events of these records into the tables."""
-    rows = store.load(connection, (key for event in events for key in folds.keys_of(event)), tables)
+    rows = store.load(connection, (key for event in events for key in folds.keys_of(event)), tables, READ)
     for record, event in zip(records, events, strict=True):
         folds.fold(rows, event, record.where)
     folds.settle(rows)

@@ -26,6 +26,7 @@ POSTGRESQL = {"connect_timeout": 10, "prepare_threshold": None}
 PROGRAM_LIMIT = "54"  # SQLSTATE class of PostgreSQL: a key too long for its index, for one; it comes as an operational error
 BUSY_TIMEOUT_S = 30
 CACHE_KIB = 65_536  # SQLite's default of 2 MiB re-reads the index of random ids at a million rows
+CHECKPOINT_PAGES = 8000  # 32 MiB of log: a page that many transactions changed is written back once
 MIGRATION_LOCK = 7_377_001  # any number, the same in every release: two starting processes migrate one after the other
 
 
@@ -126,6 +127,7 @@ def _sqlite(engine: Engine) -> Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -75,7 +75,9 @@ class Feed:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
                 "enable.partition.eof": True,
-                "fetch.wait.max.ms": 100,
+                # A fetch for every few records would cost the broker more than all the rest of reading.
+                "fetch.min.bytes": 65_536,
+                "fetch.wait.max.ms": 200,
                 "queued.max.messages.kbytes": 32_768,
                 "error_cb": self._on_error,
                 "log_level": 0,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from projections.fold_requests import counted
 from projections.rows import Key, Row, Rows, Where, found, update
 from streams import events
-from streams.domain.states import TERMINAL, EmailState, attempts_made, step
+from streams.domain.states import TERMINAL, EmailState, attempts_made, stepped
 
 # What feedback says of an email, and how bad that is: the worst is what the row shows. Any other kind is worth 0.
 FEEDBACK = {"unsubscribed": 1, "soft_bounce": 2, "hard_bounce": 3, "complaint": 4}
+QUEUED = EmailState.QUEUED.value
 ENDED = frozenset(state.value for state in TERMINAL - {EmailState.SKIPPED})
 
 
@@ -35,15 +37,16 @@ def queued(rows: Rows, event: events.EmailQueued, where: Where) -> None:
     values: dict[str, Any] = {"queued_at": min(row["queued_at"] or event.queued_at, event.queued_at)}
     if row["text_attempt"] is None or event.attempt > row["text_attempt"]:
         values |= _text(event, where)
-    _stand(rows, event, reason="", **values)
+    _stand(rows, row, event, values)
     _record(rows, event, where, event.queued_at)
 
 
 def skipped(rows: Rows, event: events.RecipientSkipped, where: Where) -> None:
+    row = found(rows, _email(event))
     values: dict[str, Any] = {}
-    if found(rows, _email(event))["text_attempt"] is None:
+    if row["text_attempt"] is None:
         values = {"user_id": event.user_id, "send_to": event.to, "text_attempt": 0}
-    _stand(rows, event, reason=event.reason, detail=event.detail, **values)
+    _stand(rows, row, event, values, event.reason, event.detail)
     _record(rows, event, where, event.at)
 
 
@@ -78,9 +81,10 @@ def _from(content: events.Composed | events.Relayed) -> str | None:
 
 def delivery(rows: Rows, event: Any, where: Where, **values: Any) -> None:
     """Any event of `deliveries`; `values` are what this one sets beside the status."""
-    late = found(rows, _email(event))["status"] in ENDED and not isinstance(event, events.EmailSent)
+    row = found(rows, _email(event))
+    late = row["status"] in ENDED and not isinstance(event, events.EmailSent)
     said = {} if late else {"next_attempt_at": None, **values}  # a thawed worker's late word stands in the timeline, nowhere else
-    _stand(rows, event, reason=getattr(event, "reason", ""), **said)
+    _stand(rows, row, event, said, getattr(event, "reason", ""))
     _record(rows, event, where, event.at)
 
 
@@ -137,24 +141,40 @@ def _email(event: Any) -> Key:
     return "text_of_email", (event.email_id,)
 
 
-def _stand(rows: Rows, event: Any, reason: str, detail: str = "", **values: Any) -> None:
+class Standing(NamedTuple):
+    """Where an email stands, in the words of its row."""
+
+    status: str
+    attempt: int
+    attempts: int
+    terminal: bool
+    ended: bool  # the end of a mail; a skip is none
+
+
+@lru_cache(maxsize=10_000)
+def _standing(status: str | None, attempt: int, kind: type, of_attempt: int) -> Standing:
+    """After an event of this class and attempt. Few questions are asked again and again."""
+    after, attempt = stepped(None if status is None else EmailState(status), attempt, kind, of_attempt)
+    return Standing(after.value, attempt, attempts_made(after, attempt), after in TERMINAL, after.value in ENDED)
+
+
+def _stand(rows: Rows, row: Row, event: Any, values: dict[str, Any], reason: str = "", detail: str = "") -> None:
     """Move the email to where it stands after `event`, and count it there; a stale or repeated event moves nothing."""
-    row = found(rows, _email(event))
-    before = None if row["status"] is None else EmailState(row["status"])
-    status, attempt = step(before, row["attempt"], event)
-    if (status, attempt) != (before, row["attempt"]):
-        values |= {
-            "status": status.value,
-            "attempt": attempt,
-            "attempts": attempts_made(status, attempt),
+    before, kind = row["status"], event.__class__
+    after = _standing(before, row["attempt"], kind, getattr(event, "attempt", 0))
+    if after[:2] != (before, row["attempt"]):
+        row.update(
+            status=after.status,
+            attempt=after.attempt,
+            attempts=after.attempts,
             # A second queueing is said by two topics at once (EmailRequeued, EmailQueued): whichever comes first, no reason stands.
-            "reason": "" if status is EmailState.QUEUED else reason,
-            "detail": detail,
-            "ended_at": event.at if status in TERMINAL else None,
-        }
-    update(rows, _email(event), request_id=event.request_id, **values)
-    if status is not before and event.request_id is not None:
-        counted(rows, event, before, status)
+            reason="" if after.status == QUEUED else reason,
+            detail=detail,
+            ended_at=event.at if after.terminal else None,
+        )
+    row.update(values, request_id=event.request_id)
+    if after.status != before and event.request_id is not None:
+        counted(rows, event, before, after.status, ended=after.ended)
 
 
 def _record(rows: Rows, event: Any, where: Where, at: datetime, reason: str | None = None, reply: str | None = None) -> None:

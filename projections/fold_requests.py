@@ -112,13 +112,13 @@ def cancelled(rows: Rows, event: events.RequestCancelled, _: Where) -> None:
 # -- counts and state ------------------------------------------------------------------------------------------------
 
 
-def counted(rows: Rows, event: Any, before: EmailState | None, after: EmailState) -> None:
-    """One email of the request moved from a status to another."""
+def counted(rows: Rows, event: Any, before: str | None, after: str, *, ended: bool) -> None:
+    """One email of the request moved from a status to another; `ended` if that was the end of a mail."""
     row = found(rows, _request(event))
-    row[after.value] += 1
+    row[after] += 1
     if before is not None:
-        row[before.value] -= 1
-    if after in TERMINAL and after is not EmailState.SKIPPED:
+        row[before] -= 1
+    if ended:
         row["last_ended_at"] = max(row["last_ended_at"] or event.at, event.at)
 
 

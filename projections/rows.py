@@ -12,6 +12,8 @@ Rows = dict[Key, Row | None]  # none: there is no such row
 
 # A row of which nothing is known yet: every column at its default.
 BLANK = {name: {column.name: getattr(column.default, "arg", None) for column in table.columns} for name, table in FOLDED.items()}
+# What folds look at of a row before they change it; where nothing is said, that is all. The rest need not be loaded, nor written again.
+READ = {"text_of_email": ("email_id", "status", "attempt", "queued_at", "text_attempt", "feedback", "feedback_at")}
 KEY_COLUMNS = {name: tuple(table.primary_key.columns.keys()) for name, table in FOLDED.items()}
 
 

@@ -35,11 +35,12 @@ class TooManyUnfoldable(UserError):
 class Limits:
     """At most `records` a transaction, gathered for `wait_s`; `deadline_s` for a database that does not answer.
 
+    A transaction costs as much as some dozen records, so one for a few records is paid only where there are only a few.
     `trip` records in a row that only this code finds unfoldable end the process, or a bug would empty the topics into dead letters.
     """
 
     records: int = 2000
-    wait_s: float = 0.05
+    wait_s: float = 0.3
     deadline_s: float = 60.0
     trip: int = 50
 

@@ -70,7 +70,12 @@ STANDING: dict[EmailState, tuple[int, int]] = {
 
 def step(status: EmailState | None, attempt: int, event: Any) -> tuple[EmailState, int]:
     """The standing after `event` (a class of TRANSITIONS; KeyError for another); `status` is none before the first."""
-    said = TRANSITIONS[type(event)], getattr(event, "attempt", 0)
+    return stepped(status, attempt, type(event), getattr(event, "attempt", 0))
+
+
+def stepped(status: EmailState | None, attempt: int, kind: type, of_attempt: int) -> tuple[EmailState, int]:
+    """As `step`, for an event of this class that speaks of this attempt."""
+    said = TRANSITIONS[kind], of_attempt
     return said if status is None else max((status, attempt), said, key=_standing)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from projections import batch, folds
 from projections.feed import FeedRecord, Partition
-from projections.rows import Rows, Where
+from projections.rows import READ, Key, Row, Rows, Where
 from streams import codec, events, topics
 from streams.domain import ids
 
@@ -49,17 +49,21 @@ class History:
 
 
 def folded(records: Iterable[FeedRecord]) -> Rows:
-    """All rows that these records amount to, folded one by one; each fold must keep to the rows that it announced."""
+    """All rows that these records amount to, folded one by one; each fold must keep to the rows, and the columns, that are loaded for it."""
     rows: Rows = {}
     for record in records:
         (event,) = batch.read([record])
         announced = set(folds.keys_of(event))
-        loaded: Rows = {key: None if rows.get(key) is None else dict(rows[key] or {}) for key in announced}
+        loaded: Rows = {key: _as_loaded(key, rows.get(key)) for key in announced}
         folds.fold(loaded, event, record.where)
         folds.settle(loaded)
         assert {table for table, _ in set(loaded) - announced} <= {"email_event"}
-        rows |= {key: row for key, row in loaded.items() if row is not None}
+        rows |= {key: {**(rows.get(key) or {}), **row} for key, row in loaded.items() if row is not None}
     return rows
+
+
+def _as_loaded(key: Key, row: Row | None) -> Row | None:
+    return None if row is None else {column: row[column] for column in READ.get(key[0], row)}
 
 
 def request(request_id: str = "r1", people: int = 2, chunks: int = 1, **values: Any) -> events.MessageRequest:
