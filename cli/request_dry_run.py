@@ -37,7 +37,7 @@ def answer(path: Path, recipients: Path | None, now: str | None, *, as_json: boo
 
     `recipients` is a file with one of them a line, which may be long.
     """
-    document, instant, gaps = _document(path), _instant(now), Counter[str]()
+    document, instant, gaps = read_request(path).value, _instant(now), Counter[str]()
     try:
         if recipients is None:
             return _answer(_run(document, instant, gaps), gaps, as_json=as_json)
@@ -63,11 +63,11 @@ def _answer(run: DryRun, gaps: Counter[str], *, as_json: bool) -> int:
 
 def compare(path: Path, others: list[Path], now: str | None, *, as_json: bool) -> int:
     """Print whose mail each other version would change; returns the exit code. Raises UsageError."""
-    document, instant = _document(path), _instant(now)
+    document, instant = read_request(path).value, _instant(now)
     try:
         before = _rows(document, instant)
         for other in others:
-            changes = differences(before, _rows({**document, **_document(other)}, instant))
+            changes = differences(before, _rows({**document, **read_request(other).value}, instant))
             if as_json:
                 for change in changes:
                     print_json({"against": str(other), **change})
@@ -101,13 +101,6 @@ def keyring(var: Path) -> Keyring:
     except KeyFileError as error:
         _warn([f"{error}; the unsubscribe links shown are of no key"])
         return Keyring((bytes(32),))
-
-
-def _document(path: Path) -> dict[str, Any]:
-    document = read_request(path).value
-    if not isinstance(document, dict):
-        raise UsageError(f"{path} holds no request: it must be a JSON object")
-    return document
 
 
 def _instant(text: str | None) -> datetime:

@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from cli.publishing import publish
+from cli.publishing import NotTaken, publish
 from cli.request_io import keep_files, lines_of, read_request
-from streams.errors import UsageError
+from streams.errors import UsageError, UserError
 from streams.events import MessageRequest
+from streams.publisher import Record
 from streams.settings import Settings
 from streams.state.scratch import scratch
 from streams.submission import gather, policy_of, record_of, submission
@@ -32,15 +33,26 @@ def hand_in(settings: Settings, path: Path, recipients: Path | None) -> tuple[Me
         made = submission(read.value, now, policy)
         _warn(made.warnings)
         keep_files(settings, read)
-        publish(settings, made.records)
+        _publish(settings, made.request, len(made.records), made.records)
         return made.request, len(made.records)
     with lines_of(recipients) as lines, scratch() as kept, _progress() as bar:
         gathered = gather(read.value, bar.track(lines, description="reading people"), now, policy, kept)
         _warn(gathered.warnings)
         keep_files(settings, read)
         chunks = bar.track(gathered.chunks(), gathered.number, description="handing in")
-        publish(settings, (record_of(chunk, policy) for chunk in chunks))
+        _publish(settings, gathered.head, gathered.number, (record_of(chunk, policy) for chunk in chunks))
         return gathered.head, gathered.number
+
+
+def _publish(settings: Settings, request: MessageRequest, number: int, records: Iterable[Record]) -> None:
+    """As publishing.publish; if it breaks off, with the words for somebody who wonders what goes out now."""
+    try:
+        publish(settings, records)
+    except NotTaken as error:
+        raise UserError(
+            f"request {request.request_id} is not all in: Kafka at {settings.bootstrap} took {error.confirmed} of its {number} records, and then "
+            "did not answer; the mails of those may go out. Run the same command again: it hands in the rest, and nothing goes out twice"
+        ) from error
 
 
 def _progress() -> Progress:

@@ -28,17 +28,19 @@ STDIN = Path("-")
 class Read:
     """A request's document, in which each attachment is a claim check, and the files that it named by path."""
 
-    value: Any
+    value: dict[str, Any]
     files: tuple[bytes, ...]
 
 
 def read_request(path: Path) -> Read:
-    """The document in a file; `-` is stdin. Paths of attachments are seen from the document's folder. Raises UsageError.
+    """The document in a file; `-` is stdin. Paths of attachments are seen from the document's folder.
 
-    The files are not in the body store yet: see keep_files.
+    The files are not in the body store yet: see keep_files. Raises UsageError, also for JSON that is no object: that is no request.
     """
     value = read_json(path)
-    named = value.get("attachments") if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} holds no request: it must be one JSON object; put the request's fields between {{ and }}")
+    named = value.get("attachments")
     if not isinstance(named, list):
         return Read(value, ())
     folder = Path() if path == STDIN else path.parent

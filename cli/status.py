@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from cli import shared
@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from projections.queries import RequestStatus
     from streams.settings import Settings
 
+# What lets a request go on, by its state.
+NEXT = {
+    "awaiting_approval": "it waits for approval: `espmail request approve {}`",
+    "paused": "it waits until somebody says `espmail request resume {}`",
+}
 # What a person wants to see of an email, in a table's width.
 EMAIL_COLUMNS = ("status", "reason", "attempts", "sent_at", "send_to", "last_reply")
+STALLED = timedelta(minutes=1)  # without another record of a request that is not expanded whole; far more than one takes
 TIMELINE_COLUMNS = ("at", "event", "attempt", "reason", "reply")
 
 
@@ -45,7 +51,9 @@ def show_request(settings: Settings, request_id: str, *, as_json: bool, emails: 
     with tables(settings) as connection:
         found = queries.request_status(connection, request_id)
         if found is None:
-            raise UserError(f"no request {request_id} has been folded; is `espmail project` running, and the id right?")
+            raise UserError(
+                f"no request {request_id} has been folded; is `espmail project` running, the id right, and was all of it handed in?"
+            )
         print_request(found, as_json=as_json)
         if emails:
             for page in _pages(connection, request_id, status):
@@ -71,8 +79,11 @@ def show_email(settings: Settings, email_id: str, *, as_json: bool) -> None:
 
 def print_request(found: RequestStatus, *, as_json: bool) -> None:
     """One request: a JSON object with `counts`, or a few lines."""
+    now = datetime.now(UTC)
     if as_json:
-        shared.print_json(plain({**found.request, "counts": found.counts, "finished_at": found.finished_at}))
+        shared.print_json(
+            plain({**found.request, "counts": found.counts, "finished_at": found.finished_at, "next_step": next_step(found, now)})
+        )
         return
     from rich.console import Console
 
@@ -80,8 +91,23 @@ def print_request(found: RequestStatus, *, as_json: bool) -> None:
     console = Console()
     console.print(f"{row['request_id']}  {row['subject'] or ''}", markup=False, highlight=False)
     console.print(f"{row['state']}: {_summary(found)}", markup=False, highlight=False)
+    if step := next_step(found, now):
+        console.print(f"  {step}", markup=False, highlight=False)
     for problem in [*([row["reason"]] if row["reason"] else []), *row["problems"], *(f"warning: {text}" for text in row["warnings"])]:
         console.print(f"  {problem}", markup=False, highlight=False)
+
+
+def next_step(found: RequestStatus, now: datetime) -> str | None:
+    """What somebody has to do for the request to go on; none if nothing."""
+    row = found.request
+    stalled = row["expanded_at"] is not None and now - row["expanded_at"] > STALLED
+    if row["state"] == "expanding" and stalled:
+        return (
+            f"incomplete: {row['chunks_expanded']} of its {row['chunks']} records were expanded, and for a minute no other; if its "
+            "submission broke off, run the same `espmail request submit` again: it hands in the rest, and nothing goes out twice"
+        )
+    command = NEXT.get(row["state"])
+    return command and command.format(row["request_id"])
 
 
 def print_emails(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
