@@ -60,6 +60,13 @@ def records_of(settings: Settings, topic: str) -> Iterator[Taken]:
             yield from _read(consumer, TopicPartition(topic, number, low), high)
 
 
+def records_between(settings: Settings, part: TopicPartition, last: int) -> Iterator[Taken]:
+    """The records of a partition from the offset in `part` to `last`, lazily; without those that its retention took. Raises UserError."""
+    with _consumer(settings) as consumer:
+        low, _ = consumer.get_watermark_offsets(part, timeout=TIMEOUT_S)
+        yield from _read(consumer, TopicPartition(part.topic, part.partition, max(low, part.offset)), last + 1)
+
+
 def _record_at(consumer: Consumer, part: TopicPartition) -> Taken:
     low, high = consumer.get_watermark_offsets(part, timeout=TIMEOUT_S)
     if not low <= part.offset < high:

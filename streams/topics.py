@@ -36,6 +36,7 @@ FEEDBACK = "feedback"
 SUPPRESSIONS = "suppressions"
 SOFT_BOUNCES = "soft-bounces"
 DEAD_LETTERS = "dead-letters"
+PAUSED = "paused"
 LANES = {"urgent": EMAILS_URGENT, "bulk": EMAILS_BULK}
 DELAYS_S = {"delay.10s": 10, "delay.1m": 60, "delay.10m": 600, "delay.1h": 3600, "delay.6h": 21600}
 

@@ -27,6 +27,7 @@ from streams.agents.chunks import Chunks
 from streams.agents.delay import Wheel
 from streams.agents.expand import Expander
 from streams.agents.expand_bulk import BulkExpander
+from streams.agents.resume import Resumer
 from streams.agents.send import Ports, Sender
 from streams.app import App, build_app, define_agent
 from streams.domain.soft_bounces import SoftPolicy
@@ -85,14 +86,15 @@ def _send_shell(lane: str) -> MakeShell:
         publisher = ports.publisher(settings)
         tables = await _tables(settings, topics.REQUEST_CONTROLS, topics.SUPPRESSIONS)
         ledgers = _ledgers(settings, app, lane, topics.DELIVERIES, email_entry)
+        control = ports.controls(tables)
         reached = Ports(
             ledgers=ledgers,
             publisher=publisher,
             way=open_ways(settings, open_bodies(settings)),
-            control=ports.controls(tables),
+            control=control,
             suppression=ports.suppressions(tables),
             lease=lambda: app.membership.sure,
-            limiter=Limiter(settings.rate, settings.domain_rate, time.monotonic),
+            limiter=Limiter(settings.rate, settings.domain_rate, time.monotonic, lambda request_id: control(request_id) == "cancelled"),
             now=ports.now,
         )
         sender = Sender(reached, ports.owner(), settings.backoff)
@@ -187,12 +189,28 @@ async def _turn_wheel(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     publisher = ports.publisher(settings)
     try:
-        await Wheel(settings, publisher).run(stopping)
+        control = ports.controls(await _tables(settings, topics.REQUEST_CONTROLS))
+        await _together(stopping, Wheel(settings, publisher).run, Resumer(settings, publisher, control).run)
     except Exception as error:  # noqa: BLE001 - whatever it is, nothing uncommitted was lost, and the supervisor starts anew
         log.critical("delay: %s", error)
         return EXIT_RESTART_ME
     await publisher.close()
     return 0
+
+
+async def _together(stopping: asyncio.Event, *loops: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Until `stopping`; the first of them that breaks ends the others, and what broke it is raised."""
+
+    async def run(loop: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+        try:
+            await loop(stopping)
+        finally:
+            stopping.set()
+
+    ends = await asyncio.gather(*map(run, loops), return_exceptions=True)
+    for error in ends:
+        if error is not None:
+            raise error
 
 
 def _end(code: int) -> NoReturn:

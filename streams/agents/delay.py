@@ -42,6 +42,7 @@ class Wheel:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "session.timeout.ms": int(settings.session_timeout * 1000),
+                "heartbeat.interval.ms": int(settings.session_timeout * 250),
                 "fetch.wait.max.ms": 50,
                 "log_level": 3,
             }

@@ -18,6 +18,7 @@ from streams.domain.outgoing.policy import due_at, expires_at
 from streams.domain.outgoing.problems import Refused
 from streams.events import MessageRequest, RequestControl
 from streams.outcomes import Dead, Done, Outcome, Source
+from streams.paused import aside
 from streams.publisher import Record
 from streams.shell import WorldBroken
 from streams.state.catch_up import Ledgers, LedgerUnusable
@@ -25,7 +26,7 @@ from streams.state.done import chunk_key
 from streams.state.ledger import Ledger
 from streams.state.table import TopicTables
 
-LOOK = timedelta(seconds=10)  # how soon a record looks again whose request is paused, or not accepted yet
+LOOK = timedelta(seconds=10)  # how soon a record looks again whose request is not accepted yet
 LONGEST_LOOK = timedelta(hours=1)
 PATIENCE = timedelta(seconds=2)  # the word on the first record follows in less
 KEPT_PATIENCE = 1000
@@ -64,7 +65,7 @@ class BulkExpander:
         if control and control.content_hash not in ("", request.content_hash):
             return Done("conflict")  # as `expand` recorded when it saw the first record
         if state == "paused":
-            return Done(state, [_again(request, at + LOOK, at, source)])
+            return Done(state, [aside(_record(request, source), request.request_id, expires_at(request), at, source)])
         if request.chunk > 0 and not is_accepted(control):
             return _not_yet(request, at, source)
         # Accepted is accepted: if its time ran out on the way here, each of its mails expires with a record.
@@ -100,4 +101,8 @@ def _not_yet(request: MessageRequest, at: datetime, source: Source) -> Outcome:
 
 
 def _again(request: MessageRequest, due: datetime, at: datetime, source: Source) -> Record:
-    return delayed(Record.of(topics.MESSAGE_REQUESTS_BULK, request.request_id, request, source.trace), due, at)
+    return delayed(_record(request, source), due, at)
+
+
+def _record(request: MessageRequest, source: Source) -> Record:
+    return Record.of(topics.MESSAGE_REQUESTS_BULK, request.request_id, request, source.trace)

@@ -29,6 +29,7 @@ from streams.domain.delivery import (
     GiveUp,
     Go,
     Retry,
+    SetAside,
     Standing,
     Stop,
     Verdict,
@@ -52,6 +53,7 @@ from streams.events import (
     EmailSuppressed,
 )
 from streams.outcomes import Dead, Done, Outcome, Source
+from streams.paused import aside
 from streams.publisher import Publisher, Record
 from streams.room import Room, size_of
 from streams.shell import WorldBroken
@@ -132,6 +134,8 @@ class Sender:
                 stopped = STOPPED[decision.outcome]
                 event = stopped(work.email.email_id, work.email.request_id, self._ports.now(), decision.attempt, decision.reason)
                 return self._done(decision.reason, work, event)
+            case SetAside():
+                return Done("paused", [self._aside(work, decision.attempt)])
             case Wait():
                 return Done(decision.reason, [self._again(work, decision.until, decision.attempt, work.email.max_attempts)])
             case AlreadyDone():
@@ -142,7 +146,7 @@ class Sender:
         refused = await self._ports.way(work.email).transport.available(PATIENCE_S)
         if refused is not None:
             return await self._after(judge(refused.phase, refused.answer), go.attempt, work)
-        wait_s = 0.0 if work.email.reserved else self._ports.limiter.wait_s(domain_of(work.email))
+        wait_s = 0.0 if work.email.reserved else self._ports.limiter.wait_s(domain_of(work.email), work.email.request_id)
         if wait_s > PATIENCE_S:
             return Done("rate_limited", [self._at_its_slot(work, wait_s)])
         if wait_s > 0:
@@ -184,7 +188,7 @@ class Sender:
         try:
             spoken, mta = await self._ports.way(work.email).transport.deliver(envelope, message, may_offer, holds)
         except Withheld:
-            if recorded and isinstance(decision, Wait):
+            if recorded and isinstance(decision, SetAside):
                 return await self._after(HELD_BACK, go.attempt, work)
             if not isinstance(decision, Go):
                 return await self._carry_out(decision, work)
@@ -287,6 +291,11 @@ class Sender:
         email = replace(work.email, attempt=attempt, max_attempts=max_attempts, reserved=False)
         record = Record.of(work.source.topic, email.email_id, email, work.source.trace)
         return delayed(record, at, self._ports.now())
+
+    def _aside(self, work: Work, attempt: int) -> Record:
+        email = replace(work.email, attempt=attempt, reserved=False)
+        record = Record.of(work.source.topic, email.email_id, email, work.source.trace)
+        return aside(record, email.request_id or "", email.expires_at, self._ports.now(), work.source)
 
     def _at_its_slot(self, work: Work, wait_s: float) -> Record:
         now = self._ports.now()

@@ -1,6 +1,6 @@
 """Delivery policy for one email: may it be offered, what did the answer mean, what comes next. Pure.
 
-    before_attempt(email, standing, Facts(control, suppression, owner, now)) -> Go | Stop | Wait | AlreadyDone
+    before_attempt(email, standing, Facts(control, suppression, owner, now)) -> Go | Stop | Wait | SetAside | AlreadyDone
     judge(phase, Reply(code, text) | Fault(kind, detail)) -> Verdict
     after_failure(attempt, max_attempts, verdict, expires_at, now, email_id) -> Retry | GiveUp
     retry_at(attempt, email_id, now) -> datetime
@@ -31,7 +31,6 @@ STEPS = (
     timedelta(hours=8),
 )
 JITTER = 0.2  # of the step, either way: mails that failed together do not come back together
-PAUSE_LOOK = timedelta(seconds=10)  # how soon a paused request's mail looks again
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +84,13 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """Its request is paused: put it where it costs nothing until that goes on or ends, as this attempt; repeating that is harmless."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class AlreadyDone:
     """Nothing to do: it ended, another record of it carries on, or its doubt waits for an operator."""
 
@@ -107,7 +113,7 @@ class GiveUp:
     reason: str
 
 
-Decision = Go | Stop | Wait | AlreadyDone
+Decision = Go | Stop | Wait | SetAside | AlreadyDone
 
 
 def before_attempt(email: EmailQueued, standing: Standing | None, facts: Facts) -> Decision:
@@ -141,7 +147,7 @@ def _in_doubt(email: EmailQueued, standing: Standing, facts: Facts) -> Decision:
     if isinstance(checked, Go):
         return Go(checked.attempt, after_doubt=True)
     # It may have been delivered: expiry or a cancellation cannot claim that it was not.
-    return checked if isinstance(checked, Wait) else AlreadyDone(standing.status)
+    return checked if isinstance(checked, SetAside) else AlreadyDone(standing.status)
 
 
 def _deferred(email: EmailQueued, standing: Standing, facts: Facts) -> Decision:
@@ -162,7 +168,7 @@ BY_STATUS = {
 }
 
 
-def _checked(email: EmailQueued, attempt: int, facts: Facts) -> Go | Stop | Wait:
+def _checked(email: EmailQueued, attempt: int, facts: Facts) -> Go | Stop | SetAside:
     """The checks before any offer, the most final first."""
     if facts.control == "cancelled":
         return Stop(EmailState.CANCELLED, "request_cancelled", attempt - 1)
@@ -171,7 +177,7 @@ def _checked(email: EmailQueued, attempt: int, facts: Facts) -> Go | Stop | Wait
     if facts.now > email.expires_at:
         return Stop(EmailState.EXPIRED, "expired", attempt - 1)
     if facts.control == "paused":
-        return Wait(facts.now + PAUSE_LOOK, "paused", attempt)
+        return SetAside(attempt)
     return Go(attempt)
 
 
@@ -230,6 +236,7 @@ __all__ = [
     "Phase",
     "Reply",
     "Retry",
+    "SetAside",
     "Standing",
     "Stop",
     "Verdict",

@@ -94,7 +94,7 @@ def test_with_three_copies_two_must_confirm() -> None:
 def test_topics_that_share_keys_share_their_partitions() -> None:
     """An email's ledger is on the partition that its email is on, and so is everything of one request or inbound mail."""
     lanes = {name for name, topic in topics.declared().items() if topic.partitions is None}
-    assert {topics.EMAILS_URGENT, topics.EMAILS_BULK, topics.DELIVERIES} <= lanes
+    assert {topics.EMAILS_URGENT, topics.EMAILS_BULK, topics.DELIVERIES, topics.PAUSED} <= lanes
     assert {topics.MESSAGE_REQUESTS, topics.EXPANSIONS, topics.REQUEST_CONTROLS} <= lanes
     assert {topics.INBOUND_MAIL, topics.ROUTINGS, topics.MODERATION} <= lanes
 
@@ -107,8 +107,9 @@ def test_outcomes_are_kept_for_ever() -> None:
 def test_what_can_be_dead_lettered_or_delayed_fits_there() -> None:
     declared = topics.declared()
     room = 64 * 1024  # for what is written around the record
-    delays = {declared[name].max_message_bytes for name in topics.DELAYS_S}
-    others = [topic.max_message_bytes for name, topic in declared.items() if name not in {topics.DEAD_LETTERS, *topics.DELAYS_S}]
+    waiting = {*topics.DELAYS_S, topics.PAUSED}
+    delays = {declared[name].max_message_bytes for name in waiting}
+    others = [topic.max_message_bytes for name, topic in declared.items() if name not in {topics.DEAD_LETTERS, *waiting}]
     assert min(delays) >= max(others) + room
     assert declared[topics.DEAD_LETTERS].max_message_bytes >= max(delays) + room
 
