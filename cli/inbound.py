@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.inbound_archive import add_to
-from cli.shared import print_json
+from cli.shared import print_json, settings
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,10 +70,11 @@ def answer(decision: Decision, mail: Inbound) -> dict[str, Any]:
 
 def _message(message: Message, decision: Decision, mail: Inbound) -> dict[str, Any]:
     from streams.domain.routing.fields import scan
+    from streams.domain.routing.outcome import return_path
 
     body = mail.content[decision.body_start :] if message.body is None else message.body
     return {
-        "envelope_from": message.envelope_from,
+        "envelope_from": return_path(mail, message, own_paths=bool(settings().verp)),
         "envelope_to": [message.recipient],
         "headers": [[field.written_name, field.text] for field in scan(message.header + b"\r\n").fields],
         "body_sha256": hashlib.sha256(body).hexdigest(),

@@ -78,7 +78,7 @@ class Settings:
     sendgrid_webhook_key: str = _set("", "public key of SendGrid's signed event webhook, as SendGrid shows it; empty: no webhook")
     sns_topics: str = _set("", "ARNs of the SNS topics that may report on SES mail, with commas; empty: none")
     one_label_from: int = _set(0, "1: senders may be of learningu.org and its direct subdomains only, as in the original")
-    verp: int = _set(0, "1: a bounce address of its own for every mail (emailbounces+<id>@...), if the MTA hands these on")
+    verp: int = _set(0, "1: a bounce address of its own for every mail and every copy (emailbounces+<id>@...), if the MTA hands these on")
     soft_bounces: int = _set(5, "days with a soft bounce after which an address gets no more mail; 0: never")
     soft_bounce_days: int = _set(60, "days within which these soft bounces count")
     approval_over: int = _set(0, "requests to more people than this wait for approval; 0: only those that ask for it")

@@ -166,7 +166,8 @@ class Router:
 
     async def _carried_out(self, decision: Decision, rules_hash: str, mail: Inbound, event: InboundMailReceived, source: Source) -> Outcome:
         mail = await self._claimed(mail, len(decision.messages))
-        routed = to_events(decision, mail, now(), rules_hash=rules_hash, max_attempts=self._settings.attempts)
+        own_paths = bool(self._settings.verp)
+        routed = to_events(decision, mail, now(), rules_hash=rules_hash, max_attempts=self._settings.attempts, own_paths=own_paths)
         (await self._ledger(source)).note(routed.routing)
         emails = [Record.of(topics.EMAILS_URGENT, email.email_id, email, source.trace) for email in routed.emails]
         closing = Record.of(topics.ROUTINGS, event.inbound_id, routed.routing, source.trace)

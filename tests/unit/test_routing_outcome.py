@@ -11,8 +11,9 @@ from streams.domain.addresses import address_hash
 from streams.domain.routing.decide import decide
 from streams.domain.routing.model import Inbound
 from streams.domain.routing.outcome import Routed, to_events
+from streams.domain.verp import read_verp
 from streams.events import ClaimCheck, InboundDropped, InboundHeld, InboundMailReceived, InboundNoticed, InboundRouted, Relayed
-from tests.services.inbound import NOW, TESS, content, directory, mail
+from tests.services.inbound import NOW, TESS, content, directory, mail, world
 
 HELD = [{"seq": 7, "regex": "^m123-class$|^ann$", "handler": "UserEmail", "admin_hold": True}]
 
@@ -34,6 +35,23 @@ def test_a_delivered_mail_is_one_email_a_member() -> None:
     assert isinstance(routed.routing, InboundRouted)
     assert routed.routing.emails == [email.email_id for email in routed.emails]
     assert (routed.routing.seq, routed.routing.handler, routed.routing.rules_hash) == (20, "ClassList", "r")
+
+
+def test_each_copy_may_have_a_bounce_address_of_its_own() -> None:
+    inbound = mail(content(), "m123-class")
+    routed = to_events(decide(inbound, directory()), inbound, NOW, rules_hash="r", own_paths=True)
+    assert [read_verp(email.envelope_from) for email in routed.emails] == [email.email_id for email in routed.emails]
+    assert len({email.envelope_from for email in routed.emails}) == 5
+
+
+def test_a_notice_has_none_and_an_address_without_room_stays() -> None:
+    lost = mail(content(), "nobody-knows-it")
+    (notice,) = to_events(decide(lost, directory()), lost, NOW, rules_hash="r", own_paths=True).emails
+    assert notice.envelope_from == ""
+    long, inbound = f"{'b' * 40}@learningu.org", mail(content(), "m123-class")
+    site = {**world()["site"], "bounces": long}
+    routed = to_events(decide(inbound, directory(site=site)), inbound, NOW, rules_hash="r", own_paths=True)
+    assert {email.envelope_from for email in routed.emails} == {long}
 
 
 def test_a_replay_makes_the_same_events() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from streams.domain import ids
 from streams.domain.addresses import address_hash
 from streams.domain.routing.model import Decision, Inbound, Kind, Message
+from streams.domain.verp import verp
 from streams.events import EmailQueued, Header, InboundDropped, InboundHeld, InboundNoticed, InboundRouted, Relayed
 
 LIFE = timedelta(days=7)  # as a request's mail
@@ -22,12 +24,17 @@ class Routed:
     routing: Routing
 
 
-def to_events(decision: Decision, mail: Inbound, now: datetime, *, rules_hash: str, max_attempts: int = 3) -> Routed:
-    """The events of a decision. Their ids depend on the mail, rules and addresses only: a replay makes the same ones."""
+def to_events(
+    decision: Decision, mail: Inbound, now: datetime, *, rules_hash: str, max_attempts: int = 3, own_paths: bool = False
+) -> Routed:
+    """The events of a decision. Their ids depend on the mail, rules and addresses only: a replay makes the same ones.
+
+    `own_paths`: each copy has a bounce address of its own, so that a bounce finds the list's member (spec 8, row 45).
+    """
     body = None if mail.claim else mail.content[decision.body_start :]  # one slice for all copies
 
     def email(message: Message) -> EmailQueued:
-        return _email(message, _content(message, decision, mail, body), mail, now, max_attempts)
+        return _email(message, _content(message, decision, mail, body), mail, now, max_attempts, own_paths=own_paths)
 
     emails = tuple(map(email, decision.messages))
     # A notice to a moderator is no copy of the mail, and the archive does not count it as one.
@@ -40,7 +47,15 @@ def email_id(mail: Inbound, message: Message) -> str:
     return ids.inbound_email_id(mail.inbound_id, message.rule, message.recipient)
 
 
-def _email(message: Message, content: Relayed, mail: Inbound, now: datetime, max_attempts: int) -> EmailQueued:
+def return_path(mail: Inbound, message: Message, *, own_paths: bool) -> str:
+    """The envelope sender of one copy; a notice keeps the null sender, and a bounces address without room for an id stays as it is."""
+    if own_paths and message.envelope_from:
+        with suppress(ValueError):
+            return verp(message.envelope_from, email_id(mail, message))
+    return message.envelope_from
+
+
+def _email(message: Message, content: Relayed, mail: Inbound, now: datetime, max_attempts: int, *, own_paths: bool) -> EmailQueued:
     return EmailQueued(
         email_id=email_id(mail, message),
         request_id=None,
@@ -49,7 +64,7 @@ def _email(message: Message, content: Relayed, mail: Inbound, now: datetime, max
         purpose=message.purpose,
         recipient=message.recipient,
         to=message.to,
-        envelope_from=message.envelope_from,
+        envelope_from=return_path(mail, message, own_paths=own_paths),
         subject=message.subject,
         message_id=message.message_id,
         queued_at=now,
