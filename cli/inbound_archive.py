@@ -63,6 +63,7 @@ def show(inbound_id: InboundId, as_json: AsJson = False) -> None:
     for name in SHOWN:
         if mail[name] not in (None, ""):
             typer.echo(f"{name.replace('_', ' ')}: {plain(mail[name])}")
+    typer.echo(f"authentication: {_vouched(mail)}")
     for _, reason in mail["skipped"]:
         typer.echo(f"left out: {reason}")
     return print_emails(copies, as_json=False)
@@ -113,8 +114,15 @@ def reason_for(mail: Mapping[str, Any], copies: Sequence[Mapping[str, Any]], add
     if address_hash(address) in skipped:
         return f"it was left out: {skipped[address_hash(address)]}"
     if mail["decision"] != "deliver":
-        return f"nobody got a copy: {mail['decision'] or 'not decided yet'}, {mail['reason'] or 'route has not come to it'}"
+        decided = f"nobody got a copy: {mail['decision'] or 'not decided yet'}, {mail['reason'] or 'route has not come to it'}"
+        return f"{decided} ({_vouched(mail)})" if mail["reason"] == "sender_not_authenticated" else decided
     return "it was not on the list, as the list stood when the mail was routed"
+
+
+def _vouched(mail: Mapping[str, Any]) -> str:
+    from streams.domain.routing.authentication import in_words, judgement_of
+
+    return in_words(judgement_of(mail["judged"]))
 
 
 def _mail(inbound_id: str) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:

@@ -84,5 +84,8 @@ def _why_not(mail: Mapping[str, Any] | None) -> str:
 
 
 def _line(mail: Mapping[str, Any]) -> str:
+    from streams.domain.routing.authentication import in_words, judgement_of
+
     at = f"{mail['received_at']:%Y-%m-%d %H:%M:%SZ}" if mail["received_at"] else "time unknown"
-    return f"{mail['inbound_id']}  {at}  {mail['mail_from'] or '<>'} to {mail['rcpt_to']}: {mail['reason']}"
+    vouched = in_words(judgement_of(mail["judged"]))
+    return f"{mail['inbound_id']}  {at}  {mail['mail_from'] or '<>'} to {mail['rcpt_to']}: {mail['reason']} ({vouched})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -87,6 +88,8 @@ def noticed(rows: Rows, event: events.InboundNoticed, _: Where) -> None:
 def _decided(rows: Rows, event: Any, decision: str, **values: Any) -> None:
     nothing: dict[str, Any] = {"seq": None, "handler": None, "emails": 0, "skipped": [], "notice_email_id": None}
     decided = {"decision": decision, "decided_at": event.at, "reason": event.reason, "rules_hash": event.rules_hash}
+    if event.judged is not None:  # what was found out of a mail stays true of it, though a moderator's word asks nobody again
+        decided["judged"] = asdict(event.judged)
     update(rows, _mail(event), **nothing | decided | values)
 
 

@@ -196,6 +196,7 @@ inbound_mail = Table(
     _count("emails"),
     Column("skipped", Json, nullable=False, default=[]),
     _text("notice_email_id"),
+    Column("judged", Json),  # who vouched for the sender; none: nobody said
     _text("moderation"),
     _at("moderated_at"),
     _text("moderated_by"),

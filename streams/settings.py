@@ -59,7 +59,10 @@ class Settings:
     lmtp_socket: str = _set("", "path of the gateway's LMTP unix socket; empty: none")
     max_mail: int = _set(26_214_400, "largest inbound mail")
     unknown_recipient: str = _set("accept", "accept: unknown local parts get a notice; reject: 550 at RCPT")
-    check_senders: int = _set(0, "1: where no trusted MTA did, ask the DNS (DKIM, DMARC) who vouches for a sender; hold what nobody does")
+    check_senders: int = _set(
+        0, "1: where no trusted MTA did, ask the DNS (SPF, DKIM, DMARC) who vouches for a sender; hold what nobody does"
+    )
+    relays: str = _set("", "addresses or networks of our own MTAs that hand mail in by SMTP, with commas; private ones always are")
     moderators: str = _set(
         "director", "who is told of mail that is held: director (of the class, else the site's support), support, or none"
     )

@@ -26,6 +26,7 @@ from projections import queries
 from streams import topics
 from streams.domain.outgoing.unsubscribe import BadToken
 from streams.domain.routing import words
+from streams.domain.routing.authentication import in_words, judgement_of
 from streams.domain.routing.fields import canonical, scan, text_of
 from streams.domain.routing.moderation import Said, read_token
 from streams.domain.routing.notices import MAX_NOTE
@@ -67,6 +68,7 @@ class Moderation:
             "moderation.html",
             token=request.path_params["token"],
             mail=mail,
+            vouched=in_words(judgement_of(mail["judged"])),
             waits=_waits(mail),
             shown=await self._shown(mail) if _waits(mail) else None,
             max_note=MAX_NOTE,

@@ -89,6 +89,7 @@ class Router:
         self._seal_key = seal_key
         self._keyring = load_keyring(settings.var)
         self._asking = asking(settings, self._keyring)
+        self._relays = relays(settings)
         self._recent = Recent(max(MAX_ASKED, FLOOD * max(settings.sender_limit, settings.address_limit)))
         self._directory: Directory | None = None
         self._version = -1
@@ -146,7 +147,7 @@ class Router:
             return content
         if is_for_bounces(event.rcpt_to, self._tables.snapshot(topics.SITES)):
             return await self._bounce(event, content, source)
-        mail = Inbound.of(event, canonical(content))
+        mail = self._mail(event, content)
         told = Told(self._tables.rows(topics.NOTICES), event.inbound_id, now() - NOTICE_EVERY)
         directory = self.directory
         results = await self._results(mail, directory)
@@ -163,6 +164,10 @@ class Router:
         for key in decision.counted:
             self._recent.note(key, mail.received_at)
         return await self._carried_out(decision, directory.rules_hash, mail, event, source)
+
+    def _mail(self, event: InboundMailReceived, content: bytes) -> Inbound:
+        outside = vouching.is_outside(event.client, event.protocol, self._relays)
+        return Inbound.of(event, canonical(content), outside=outside)
 
     async def _carried_out(self, decision: Decision, rules_hash: str, mail: Inbound, event: InboundMailReceived, source: Source) -> Outcome:
         mail = await self._claimed(mail, len(decision.messages))
@@ -182,7 +187,10 @@ class Router:
 
     async def _results(self, mail: Inbound, directory: Directory) -> Results | None:
         host = unjudged(mail, directory) if self._settings.check_senders else None
-        return await vouching.found_out(mail.content, host) if host else None
+        if host is None:
+            return None
+        client = vouching.Client(mail.client, mail.helo, mail.mail_from) if mail.outside else None
+        return await vouching.found_out(mail.content, host, client=client)
 
     def _quota(self, at: datetime) -> Quota:
         return Quota(self._settings.sender_limit, self._settings.address_limit, lambda key: self._recent.count(key, at))
@@ -212,7 +220,7 @@ class Router:
         if held is None:
             return Done("nothing_held")
         content = await self._content(held)
-        mail = Inbound.of(held, b"" if isinstance(content, Dead) else canonical(content))  # a lost one: nobody is told, the word counts
+        mail = self._mail(held, b"" if isinstance(content, Dead) else content)  # a lost one: nobody is told, the word counts
         directory = self.directory
         outcome = await self._carried_out(rejected(mail, directory, said.note), directory.rules_hash, mail, held, source)
         return _with(outcome, [self._released(said.inbound_id, source)])
@@ -249,6 +257,14 @@ class Router:
             return Dead("body_lost", str(error))
         except BodyError as error:
             raise WorldBroken(f"the body store does not answer: {error}") from error
+
+
+def relays(settings: Settings) -> list[vouching.Network]:
+    """Our own MTAs. Raises SettingsError."""
+    try:
+        return vouching.networks(settings.relays)
+    except ValueError as error:
+        raise SettingsError(f"ESPMAIL_RELAYS takes addresses and networks like 192.0.2.7 or 192.0.2.0/24, with commas: {error}") from None
 
 
 def asking(settings: Settings, keyring: Keyring) -> Asking | None:

@@ -39,7 +39,7 @@ from streams.events.inbound import (
     InboundRouted,
 )
 from streams.events.keeping import DeadLettered, DeadLetterReplayed, Delayed
-from streams.events.parts import Attachment, ClaimCheck, Contact, Creator, Header, Json, Person, Site
+from streams.events.parts import Attachment, ClaimCheck, Contact, Creator, Header, Json, Judgement, MethodResult, Person, Site
 from streams.events.requests import (
     MessageRequest,
     MessageRequestApproved,
@@ -80,11 +80,13 @@ __all__ = [
     "InboundRerouted",
     "InboundRouted",
     "Json",
+    "Judgement",
     "MessageRequest",
     "MessageRequestApproved",
     "MessageRequestCancelled",
     "MessageRequestPaused",
     "MessageRequestResumed",
+    "MethodResult",
     "Person",
     "PersonRow",
     "RecipientSkipped",

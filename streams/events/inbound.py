@@ -1,11 +1,14 @@
-"""Topics inbound-mail, routings and moderation: mail that came in, and what was decided."""
+"""Topics inbound-mail, routings and moderation: mail that came in, and what was decided.
+
+`judged` in a decision: who vouched for the sender, as it was known then; none where nobody said, and in events of version 1.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from streams.events.parts import ClaimCheck, Header
+from streams.events.parts import ClaimCheck, Header, Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class InboundRouted:
     rules_hash: str
     emails: list[str]
     skipped: list[Header]
+    judged: Judgement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class InboundHeld:
     seq: int | None
     handler: str | None
     rules_hash: str
+    judged: Judgement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class InboundDropped:
     seq: int | None
     handler: str | None
     rules_hash: str
+    judged: Judgement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class InboundNoticed:
     rules_hash: str
     email_id: str
     address_hash: str
+    judged: Judgement | None = None
 
 
 @dataclass(frozen=True, slots=True)

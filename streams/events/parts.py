@@ -71,6 +71,24 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class MethodResult:
+    """What one method of authentication (spf, dkim, dmarc) said, and of which domain; blank where it names none."""
+
+    method: str
+    result: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Who vouched for a mail's sender: the host that judged, whether that was this installation (`own`) or an MTA, and what it found."""
+
+    by: str
+    own: bool
+    results: list[MethodResult]
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """One header field, decoded."""
 

@@ -21,6 +21,7 @@ from tests.services.installation import Installation, bodies, installed
 HELD_LIST = {"seq": 15, "regex": "^news$", "handler": "PlainList", "admin_hold": True, "description": "read before it goes out"}
 NEWS = {"original": "news", "destination": "one@news.example, two@news.example"}
 BOARD = {"original": "board", "destination": "a@board.example, b@board.example"}
+MTA = "mx.yale.learningu.org"
 STUDENTS = ["ann@x.org", "bob@x.org", "cy@x.org"]
 BODY = b"Bytes  kept as they are: \xc3\xa4\t \r\n.\r\n--no boundary--\r\n"
 
@@ -28,7 +29,8 @@ BODY = b"Bytes  kept as they are: \xc3\xa4\t \r\n.\r\n--no boundary--\r\n"
 @pytest.fixture(scope="module")
 def installation(kafka: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """The world of spec 9 with a redirect, and a list whose mail is read first."""
-    known = world(redirects=[BOARD, NEWS], email_lists=[*world()["email_lists"], HELD_LIST])
+    site = {**world()["site"], "authserv_ids": [MTA]}
+    known = world(site=site, redirects=[BOARD, NEWS], email_lists=[*world()["email_lists"], HELD_LIST])
     with installed(kafka, tmp_path_factory.mktemp("installation")) as one:
         one.load(known)
         one.until(
@@ -142,6 +144,22 @@ def test_a_moderator_approves_and_rejects_by_command(installation: Installation)
     assert sorted(installation.kept(b"<in-held-2@x.org>")) == ["one@news.example", "two@news.example"]
     assert not installation.kept(b"Message-ID: <in-held-3@x.org>")
     assert not waiting(installation) & {good, bad}
+
+
+def test_the_moderator_and_the_archive_see_who_vouched_for_a_sender(installation: Installation) -> None:
+    """As the MTA said it; a line below it is a stranger's."""
+    said = f"Authentication-Results: {MTA}; spf=fail smtp.mailfrom=x.org; dmarc=fail header.from=x.org"
+    forged = content("Message-ID: <in-forged@x.org>", said, f"Authentication-Results: {MTA}; dmarc=pass", sender=TESS, subject="in-forged")
+    mail_id = installation.post(forged, f"m123-class@{DOMAIN}", TESS)
+    assert installation.decided(mail_id)["reason"] == "sender_not_authenticated"
+    vouched = f"spf fail (x.org), dmarc fail (x.org), found out by {MTA}"
+    assert f"authentication: {vouched}\n" in installation.espmail("inbound", "show", mail_id).out
+    assert vouched in installation.espmail("inbound", "why", mail_id, "ann@x.org").out
+    assert vouched in installation.espmail("moderation", "list").out
+    installation.until(lambda: installation.kept(b"Checked:  spf fail", b"in-forged"), "the moderator is told")
+    installation.espmail("moderation", "reject", mail_id)
+    installation.until(lambda: (installation.inbound(mail_id) or {})["decision"] == "drop", "the mail was rejected")
+    assert f"authentication: {vouched}\n" in installation.espmail("inbound", "show", mail_id).out
 
 
 @pytest.mark.parametrize("word", ["approve", "reject"])

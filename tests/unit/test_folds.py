@@ -193,6 +193,15 @@ def test_a_held_mail_is_approved_once() -> None:
     assert (row["decision"], row["moderation"], row["moderated_by"]) == ("hold", "approved", "ada")
 
 
+def test_who_vouched_for_a_mail_stays_when_a_moderator_has_spoken() -> None:
+    judged = events.Judgement("mx.x.org", own=False, results=[events.MethodResult("dmarc", "fail", "x.org")])
+    held = events.InboundHeld("i1", NOW, "sender_not_authenticated", 20, "ClassList", "h", judged)
+    row = inbound_row(
+        (topics.ROUTINGS, held), (topics.ROUTINGS, events.InboundDropped("i1", LATER, "rejected_by_moderator", None, None, "h"))
+    )
+    assert row["judged"] == {"by": "mx.x.org", "own": False, "results": [{"method": "dmarc", "result": "fail", "domain": "x.org"}]}
+
+
 def test_the_last_decision_stands_alone() -> None:
     row = inbound_row((topics.ROUTINGS, made.routed()), (topics.ROUTINGS, events.InboundDropped("i1", LATER, "loop", None, None, "h2")))
     assert (row["decision"], row["reason"], row["emails"], row["skipped"], row["handler"]) == ("drop", "loop", 0, [], None)

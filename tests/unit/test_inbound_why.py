@@ -10,6 +10,7 @@ from cli.inbound_archive import reason_for
 from streams.domain.addresses import address_hash
 
 ANN = "ann@x.org"
+FAILED = {"by": "mx.x.org", "own": False, "results": [{"method": "dmarc", "result": "fail", "domain": "x.org"}]}
 DELIVERED = {"decision": "deliver", "reason": "accepted", "skipped": []}
 LEFT_OUT = {**DELIVERED, "skipped": [[address_hash(ANN), "suppressed"]]}
 
@@ -30,6 +31,9 @@ ANSWERS: dict[str, tuple[dict[str, Any], list[dict[str, Any]], str]] = {
     "held": ({**DELIVERED, "decision": "hold", "reason": "admin_hold"}, [], "nobody got a copy: hold, admin_hold"),
     "dropped": ({**DELIVERED, "decision": "drop", "reason": "stranger"}, [], "nobody got a copy: drop, stranger"),
     "answered": ({**DELIVERED, "decision": "notice", "reason": "may_not_post"}, [], "nobody got a copy: notice, may_not_post"),
+    "forged": (
+        {**DELIVERED, "decision": "hold", "reason": "sender_not_authenticated", "judged": FAILED}, [],
+        "nobody got a copy: hold, sender_not_authenticated (dmarc fail (x.org), found out by mx.x.org)"),
     "not decided": ({**DELIVERED, "decision": None, "reason": None}, [], "nobody got a copy: not decided yet, route has not come to it"),
 }  # fmt: skip
 

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from streams import codec
 from streams.domain.addresses import address_hash
-from streams.domain.routing.decide import decide
+from streams.domain.routing.decide import decide, rejected
 from streams.domain.routing.model import Inbound
 from streams.domain.routing.outcome import Routed, to_events
 from streams.domain.verp import read_verp
-from streams.events import ClaimCheck, InboundDropped, InboundHeld, InboundMailReceived, InboundNoticed, InboundRouted, Relayed
+from streams.events import (
+    ClaimCheck,
+    InboundDropped,
+    InboundHeld,
+    InboundMailReceived,
+    InboundNoticed,
+    InboundRouted,
+    Judgement,
+    MethodResult,
+    Relayed,
+)
 from tests.services.inbound import NOW, TESS, content, directory, mail, world
 
 HELD = [{"seq": 7, "regex": "^m123-class$|^ann$", "handler": "UserEmail", "admin_hold": True}]
@@ -103,3 +115,34 @@ def test_approval_delivers_the_same_emails_however_often() -> None:
     once, twice = (to_events(decide(inbound, place, approved=True), inbound, NOW, rules_hash="") for _ in range(2))
     assert [email.email_id for email in once.emails] == [email.email_id for email in twice.emails]
     assert len(once.emails) == 1
+
+
+MTAS = {**world()["site"], "authserv_ids": ["mx.x.org"]}
+SAID = "Authentication-Results: mx.x.org; spf=pass smtp.mailfrom=tess@x.org; dkim=fail header.d=x.org; dmarc=pass header.from=x.org"
+JUDGED = Judgement(
+    "mx.x.org",
+    own=False,
+    results=[MethodResult("spf", "pass", "x.org"), MethodResult("dkim", "fail", "x.org"), MethodResult("dmarc", "pass", "x.org")],
+)
+
+
+@pytest.mark.parametrize(
+    ("to", "more", "kind"),
+    [
+        ("m123-class", {}, InboundRouted),
+        ("ann", {"email_lists": HELD}, InboundHeld),
+        ("nobody", {}, InboundNoticed),
+        ("x@gmail.com", {}, InboundDropped),
+    ],
+)
+def test_every_decision_remembers_who_vouched(to: str, more: dict[str, Any], kind: type) -> None:
+    routed = events_of(mail(content(SAID), to), site=MTAS, **more).routing
+    assert isinstance(routed, kind)
+    assert routed.judged == (None if to == "x@gmail.com" else JUDGED)  # a foreign address is no site's, and trusts no MTA
+    assert codec.decode(codec.encode(routed)) == routed
+
+
+def test_a_rejection_remembers_it_too() -> None:
+    inbound = mail(content(SAID), "m123-class")
+    for note in ("", "No."):
+        assert rejected(inbound, directory(site=MTAS), note).judged == JUDGED

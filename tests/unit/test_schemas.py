@@ -18,7 +18,20 @@ from streams import codec, events, topics
 
 VERSIONS = sorted(registry.versions().values(), key=lambda version: (version.event, version.version))
 EXAMPLES = examples.examples()
-PARTS = {"ClaimCheck", "Contact", "Creator", "Site", "Person", "Attachment", "Header", "Composed", "Relayed", "SectionRow"}
+PARTS = {
+    "ClaimCheck",
+    "Contact",
+    "Creator",
+    "Site",
+    "Person",
+    "Attachment",
+    "Header",
+    "Composed",
+    "Relayed",
+    "SectionRow",
+    "Judgement",
+    "MethodResult",
+}
 SCALARS = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
 
 

@@ -1,9 +1,10 @@
-"""Senders judged by DKIM and DMARC where no trusted MTA said anything; the DNS is a table of this test's own."""
+"""Senders judged by SPF, DKIM and DMARC where no trusted MTA said anything; the DNS is a table of this test's own, or a real server."""
 
 from __future__ import annotations
 
 import base64
 import threading
+from dataclasses import replace
 from typing import Any
 
 import dkim
@@ -11,8 +12,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from gateway.vouching import found_out
+from gateway.vouching import Client, found_out, is_outside, networks
+from streams.agents.route import relays
+from streams.domain.routing.authentication import Results, in_words, judgement
 from streams.domain.routing.decide import decide, unjudged
+from streams.settings import Settings, SettingsError
+from tests.services.dns import serving
 from tests.services.inbound import DOMAIN, TESS, content, directory, mail, world
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -80,13 +85,13 @@ async def test_a_dns_that_does_not_answer_vouches_for_nobody() -> None:
 
     results = await found_out(signed(), DOMAIN, silent, deadline_s=0.05)
     answered.set()
-    assert results == (DOMAIN, f"{DOMAIN}; none")
+    assert results == Results(DOMAIN, f"{DOMAIN}; none", own=True)
     assert decide(mail(signed(), "m123-class"), directory(), results=results).reason == "sender_not_authenticated"
 
 
 def test_what_a_trusted_mta_said_counts_more() -> None:
     raw = content("Authentication-Results: mx.x.org; dmarc=pass header.from=x.org")
-    own = (DOMAIN, f"{DOMAIN}; dmarc=fail header.from=x.org")
+    own = Results(DOMAIN, f"{DOMAIN}; dmarc=fail header.from=x.org", own=True)
     assert decide(mail(raw, "m123-class"), directory(site=MTAS), results=own).kind == "deliver"
     assert decide(mail(raw, "m123-class"), directory(), results=own).kind == "hold"
 
@@ -97,3 +102,101 @@ def test_only_what_is_open_is_asked_for() -> None:
     assert unjudged(mail(judged, "m123-class"), directory()) == DOMAIN
     assert unjudged(mail(content(sender=None), "m123-class"), directory()) is None
     assert unjudged(mail(content(), "x@elsewhere.example", TESS), directory()) is None
+
+
+HOST, OTHER = "203.0.114.7", "203.0.114.8"  # public addresses
+ZONE = {
+    ("x.org", "TXT"): [f'"v=spf1 ip4:{HOST} -all"'],
+    ("_dmarc.x.org", "TXT"): ['"v=DMARC1; p=reject"'],
+    ("bad.example", "TXT"): ['"v=spf1 a:gate.bad.example -all exp=why.bad.example"'],
+    ("gate.bad.example", "A"): [OTHER],
+    ("why.bad.example", "TXT"): ['"x\\"; dmarc=pass header.from=x.org; spf=pass smtp.mailfrom=x.org"'],
+    ("broken.example", "TXT"): ['"v=spf1 ip4:nonsense -all"'],
+}
+SENT: dict[str, tuple[Client, str, str]] = {  # the client; what becomes of a teacher's mail to her class; what is remembered
+    "from its own host": (Client(HOST, "mail.x.org", TESS), "accepted", "spf pass (x.org), dkim none, dmarc pass (x.org)"),
+    "from another": (Client(OTHER, "mail.x.org", TESS), "sender_not_authenticated", "spf fail (x.org), dkim none, dmarc fail (x.org)"),
+    "in another's name": (
+        Client(OTHER, "gate.bad.example", "spam@bad.example"),
+        "sender_not_authenticated",
+        "spf pass (bad.example), dkim none, dmarc fail (x.org)",
+    ),
+    "with an explanation that lies": (
+        Client(HOST, "gate.bad.example", "spam@bad.example"),
+        "sender_not_authenticated",
+        "spf fail (bad.example), dkim none, dmarc fail (x.org)",
+    ),
+    "without a sender": (Client(HOST, "x.org", ""), "accepted", "spf pass (x.org), dkim none, dmarc pass (x.org)"),
+    "a broken record": (
+        Client(HOST, "broken.example", "a@broken.example"),
+        "sender_not_authenticated",
+        "spf permerror (broken.example), dkim none, dmarc fail (x.org)",
+    ),
+    "no record": (
+        Client(HOST, "none.example", "a@none.example"),
+        "sender_not_authenticated",
+        "spf none (none.example), dkim none, dmarc fail (x.org)",
+    ),
+    "a name that is none": (Client(HOST, "x; dmarc=pass", ""), "sender_not_authenticated", "dkim none, dmarc fail (x.org)"),
+}
+
+
+@pytest.mark.parametrize("name", SENT)
+async def test_spf_counts_where_the_sending_host_is_at_the_door(name: str) -> None:
+    client, reason, remembered = SENT[name]
+    with serving(ZONE):
+        results = await found_out(content(), DOMAIN, client=client)
+    decision = decide(mail(content(), "m123-class"), directory(), results=results)
+    assert decision.reason == reason
+    assert in_words(decision.judged) == f"{remembered}, found out here"
+
+
+async def test_a_signature_counts_beside_it() -> None:
+    """The mail was forwarded: the host is another, the signature holds."""
+    zone = {**ZONE, ("s1._domainkey.x.org", "TXT"): [" ".join(f'"{SIGNER[at : at + 200]}"' for at in range(0, len(SIGNER), 200))]}
+    with serving(zone):
+        results = await found_out(signed(), DOMAIN, client=Client(OTHER, "relay.example", "list@relay.example"))
+    assert in_words(judgement(results)) == "spf none (relay.example), dkim pass (x.org), dmarc pass (x.org), found out here"
+
+
+def test_what_a_stranger_says_of_himself_is_not_believed() -> None:
+    """His mail came from outside with the very line that our MTA would write."""
+    raw = content("Authentication-Results: mx.x.org; dmarc=pass header.from=x.org")
+    own = Results(DOMAIN, f"{DOMAIN}; dmarc=fail header.from=x.org", own=True)
+    outside = replace(mail(raw, "m123-class"), outside=True)
+    assert unjudged(outside, directory(site=MTAS)) == DOMAIN
+    decision = decide(outside, directory(site=MTAS), results=own)
+    assert (decision.reason, in_words(decision.judged)) == ("sender_not_authenticated", "dmarc fail (x.org), found out here")
+    inside = decide(mail(raw, "m123-class"), directory(site=MTAS), results=own)
+    assert (inside.reason, in_words(inside.judged)) == ("accepted", "dmarc pass (x.org), found out by mx.x.org")
+
+
+def test_results_that_cannot_be_read_are_remembered_as_whose_they_are() -> None:
+    judged = decide(mail(content("Authentication-Results: mx.x.org; =;"), "m123-class"), directory(site=MTAS)).judged
+    assert in_words(judged) == "nothing, found out by mx.x.org"
+    assert in_words(None) == "nobody judged"
+
+
+@pytest.mark.parametrize(
+    ("client", "protocol", "outside"),
+    [
+        (HOST, "ESMTP", True),
+        (HOST, "SMTP", True),
+        (f"::ffff:{HOST}", "ESMTP", True),
+        ("2600::7", "ESMTP", True),
+        (HOST, "LMTP", False),
+        ("198.41.0.4", "ESMTP", False),
+        ("127.0.0.1", "ESMTP", False),
+        ("10.0.0.7", "ESMTP", False),
+        ("::1", "ESMTP", False),
+        ("", "ESMTP", False),
+        ("/run/espmail.sock", "LMTP", False),
+    ],
+)
+def test_who_is_outside(client: str, protocol: str, outside: bool) -> None:
+    assert is_outside(client, protocol, networks("198.41.0.0/24, 2001:db8::1")) is outside
+
+
+def test_relays_are_addresses() -> None:
+    with pytest.raises(SettingsError, match="ESPMAIL_RELAYS takes addresses and networks"):
+        relays(Settings(relays="mx.x.org"))

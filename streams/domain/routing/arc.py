@@ -11,6 +11,7 @@ from datetime import datetime
 
 import dkim
 
+from streams.domain.routing.authentication import Results
 from streams.domain.routing.fields import scan
 
 # What the recipient's server should find as it was here (RFC 8617, section 4.1.2; trace fields change on the way).
@@ -26,7 +27,7 @@ class SealKey:
     private_key: bytes
 
 
-def sealed(header: bytes, body: bytes, results: tuple[str, str] | None, key: SealKey, at: datetime) -> bytes:
+def sealed(header: bytes, body: bytes, results: Results | None, key: SealKey, at: datetime) -> bytes:
     """The header block with an ARC set above it.
 
     `results` are the trusted host and its Authentication-Results (authentication.trusted_results). Without any, or on a
@@ -34,7 +35,7 @@ def sealed(header: bytes, body: bytes, results: tuple[str, str] | None, key: Sea
     """
     if results is None:
         return header
-    host, value = results
+    host, value = results.by, results.value
     fields = scan(header + b"\r\n").fields
     # Results of the same name below the trusted one came from outside, and dkimpy would believe them too.
     believed = f"Authentication-Results: {value}\r\n".encode() + b"".join(

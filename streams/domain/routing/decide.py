@@ -12,7 +12,7 @@ from dataclasses import replace
 from streams.domain.addresses import format_address
 from streams.domain.routing import moderation, notices, rewrite
 from streams.domain.routing.arc import SealKey
-from streams.domain.routing.authentication import Results, trusted_results
+from streams.domain.routing.authentication import Results, judgement, trusted_results
 from streams.domain.routing.case import Case
 from streams.domain.routing.directory import Directory
 from streams.domain.routing.fields import MAX_FIELDS, MAX_HEADER, Head, scan
@@ -55,7 +55,7 @@ def decide(
     else:
         # What a moderator cannot mend ends: to hold it again would ask for ever.
         decision, director = Decision(Kind.DROP if approved else refused.kind, refused.reason), ""
-    return replace(_held(decision, director, case, asking), body_start=case.head.body_start)
+    return replace(_held(decision, director, case, asking), body_start=case.head.body_start, judged=judgement(case.results))
 
 
 def unjudged(mail: Inbound, directory: Directory) -> str | None:
@@ -68,11 +68,11 @@ def unjudged(mail: Inbound, directory: Directory) -> str | None:
 def rejected(mail: Inbound, directory: Directory, note: str) -> Decision:
     """What becomes of a held mail that a moderator rejects: with a note its sender is told, if that may be."""
     to, dropped = directory.addressee(mail.rcpt_to), Decision(Kind.DROP, "rejected_by_moderator")
-    if to is None or not note.strip():
+    if to is None:
         return dropped
     case = _case(mail, to, directory)
-    account = case.sender.account
-    if account is None or not notices.may_be_sent(case):
+    account, dropped = case.sender.account, replace(dropped, judged=judgement(case.results))
+    if account is None or not note.strip() or not notices.may_be_sent(case):
         return dropped
     return replace(dropped, kind=Kind.NOTICE, messages=(notices.rejection(case, account, note),))
 
@@ -89,7 +89,7 @@ def _case(
     results: Results | None = None,
 ) -> Case:
     head, site = scan(mail.content), directory.sites[to.domain]
-    results = trusted_results(head, site.authserv_ids) or results
+    results = trusted_results(head, [] if mail.outside else site.authserv_ids) or results
     return Case(
         mail=mail,
         head=head,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from streams.domain.addresses import normalise
-from streams.events import ClaimCheck, InboundMailReceived
+from streams.events import ClaimCheck, InboundMailReceived, Judgement
 
 
 class Kind(StrEnum):
@@ -25,7 +25,8 @@ class Kind(StrEnum):
 class Inbound:
     """One mail for one envelope recipient. `content` is canonical (fields.canonical) and whole, also where `claim` is set.
 
-    `mail_from` is empty for the null sender.
+    `mail_from` is empty for the null sender. `outside`: the client is no MTA of ours, so that what the header says of
+    authentication is the sender's own word, and the client's address is the sending host's.
     """
 
     inbound_id: str
@@ -37,9 +38,10 @@ class Inbound:
     client: str = ""
     helo: str = ""
     protocol: str = ""
+    outside: bool = False
 
     @classmethod
-    def of(cls, event: InboundMailReceived, content: bytes) -> Inbound:
+    def of(cls, event: InboundMailReceived, content: bytes, *, outside: bool = False) -> Inbound:
         """The mail of an event, with its content as fetched from the event or the body store."""
         return cls(
             event.inbound_id,
@@ -51,6 +53,7 @@ class Inbound:
             event.client,
             event.helo,
             event.protocol,
+            outside,
         )
 
 
@@ -123,7 +126,7 @@ class Decision:
     """What becomes of a mail and why: `reason` is a code, `seq` and `handler` name the rule that accepted, if one did.
 
     `asked` are the notices to moderators of a held mail, `counted` what it counts under (quota.keys). `faults` are the
-    rules that could not be used, for the log.
+    rules that could not be used, for the log; `judged` is who vouched for the sender.
     """
 
     kind: Kind
@@ -136,3 +139,4 @@ class Decision:
     asked: tuple[Message, ...] = ()
     counted: tuple[str, ...] = ()
     faults: tuple[str, ...] = field(default=())
+    judged: Judgement | None = None

@@ -17,6 +17,7 @@ from hashlib import sha256
 
 from streams.domain.addresses import CONTROL
 from streams.domain.outgoing.unsubscribe import BadToken, Keyring
+from streams.domain.routing.authentication import in_words, judgement
 from streams.domain.routing.case import Case
 from streams.domain.routing.handlers import Declined
 from streams.domain.routing.letters import letter, letter_id
@@ -37,6 +38,7 @@ TEXT = """A mail to {address} waits for your decision: {why}
     From:     {sender}
     Subject:  {subject}
     Received: {received:%Y-%m-%d %H:%M} UTC
+    Checked:  {checked}
 
 Look at it, and approve or reject it here:
 {url}
@@ -135,6 +137,7 @@ def _request(case: Case, reason: str, person: Member, keyring: Keyring) -> Messa
         sender=_shown(f"{sender.name} <{sender.address}>".strip() if sender else mail.mail_from or "nobody"),
         subject=subject or "none",
         received=mail.received_at,
+        checked=_shown(in_words(judgement(case.results))),
         url=moderation_url(case.site.domain, token),
     )
     about = f"Mail to {case.to.address} waits for you: {subject}" if subject else f"Mail to {case.to.address} waits for you"

@@ -49,6 +49,11 @@ async def test_the_page_shows_the_mail_as_text(web: Web) -> None:
     assert "X-Secret" not in text
 
 
+async def test_the_page_says_who_vouches(web: Web) -> None:
+    stands(web, judged={"by": "mx.x.org", "own": False, "results": [{"method": "dmarc", "result": "fail", "domain": "<x>.org"}]})
+    assert "Whether its sender is who it says: dmarc fail (&lt;x&gt;.org), found out by mx.x.org." in (await web.client.get(LINK)).text
+
+
 async def test_a_long_mail_is_cut(web: Web) -> None:
     stands(web, b"Subject: s\r\n\r\n" + b"y" * 100_000)
     assert (await web.client.get(LINK)).text.count("y" * SHOWN_BODY + "\n\n...") == 1
