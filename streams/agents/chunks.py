@@ -22,6 +22,7 @@ from streams.state.table import TopicTables
 from streams.submission import policy_of
 
 KEPT_CHECKED = 16
+AT_ONCE = 500  # records published together: fewer would cost the broker more, more would keep the process from listening for longer
 
 
 class Chunks:
@@ -55,7 +56,7 @@ class Chunks:
         request, kinds, gaps = checked.request, Counter[type](), Counter[str]()
         lines = expand(checked, self._facts, at, gaps)
         try:
-            for batch in batches(_records(lines, topics.LANES[request.priority], source.trace, kinds)):
+            for batch in batches(_records(lines, topics.LANES[request.priority], source.trace, kinds), AT_ONCE):
                 await self._publisher.publish(batch)
         except RecordTooLarge as error:
             return Dead("too_large", str(error))

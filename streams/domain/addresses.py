@@ -73,6 +73,7 @@ def ascii_domain(domain: str) -> str:
     return name
 
 
+@lru_cache(maxsize=1024)  # an address is compared, counted and hashed within one mail
 def normalise(address: str) -> str:
     """The form in which addresses are compared, counted and hashed: trimmed, lower case, domain in ASCII.
 

@@ -45,6 +45,8 @@ def without_data_images(body: str) -> tuple[str, int]:
 
 def with_absolute_links(body: str, domain: str) -> str:
     """Links and images without a scheme and host point to the site, by https; `//host/x`, `#x` and absolute ones stay."""
+    if "<" not in body:
+        return body
     absolute = partial(_absolute, f"https://{domain}/")
     return TAG.sub(lambda tag: LINK.sub(absolute, tag[0]), body)
 

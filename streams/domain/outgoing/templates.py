@@ -18,6 +18,7 @@ from streams.domain.outgoing.template_scan import Reference, TooDeep, references
 
 MAX_OUTPUT = 1_000_000  # characters of one rendered body
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+CONTROL_BYTES = bytes(code for code in range(128) if CONTROLS.match(chr(code)))
 
 
 class TemplateFault(ValueError):
@@ -76,7 +77,13 @@ def render(compiled: Compiled, values: dict[str, Any], now: datetime, *, html: b
         raise RenderFault(f"the text is {len(text)} characters long; {MAX_OUTPUT} are allowed")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return CONTROLS.sub("", text), context.gaps
+    return _without_controls(text), context.gaps
+
+
+def _without_controls(text: str) -> str:
+    """Hardly any text has one, and looking for them in its bytes takes a quarter of the time."""
+    written = text.encode(errors="surrogatepass")
+    return text if len(written.translate(None, CONTROL_BYTES)) == len(written) else CONTROLS.sub("", text)
 
 
 @cache

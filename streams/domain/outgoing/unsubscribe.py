@@ -12,6 +12,7 @@ import struct
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{72}")
@@ -78,6 +79,7 @@ def _signature(secret: bytes, body: bytes) -> bytes:
     return hmac.digest(secret, CONTEXT + body, "sha256")[:SIGNATURE]
 
 
+@cache
 def _key_id(secret: bytes) -> bytes:
     """Which key made a token, for operators who wonder whether an old one can go."""
     return sha256(CONTEXT + secret).digest()[:4]
