@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams import admin
 from streams.errors import UserError
@@ -16,6 +16,7 @@ from streams.taken import Taken, taken
 TIMEOUT_S = 10.0
 POLL_S = 0.05
 BATCH = 1000
+LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 @contextlib.contextmanager
@@ -56,7 +57,7 @@ def records_of(settings: Settings, topic: str) -> Iterator[Taken]:
     with _consumer(settings) as consumer:
         metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
         for number in sorted(metadata.partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
+            low, high = _extent(consumer, TopicPartition(topic, number))
             yield from _read(consumer, TopicPartition(topic, number, low), high)
 
 
@@ -68,10 +69,22 @@ def records_between(settings: Settings, part: TopicPartition, last: int) -> Iter
 
 
 def _record_at(consumer: Consumer, part: TopicPartition) -> Taken:
-    low, high = consumer.get_watermark_offsets(part, timeout=TIMEOUT_S)
+    low, high = _extent(consumer, part)
     if not low <= part.offset < high:
         raise UserError(f"{part.topic}[{part.partition}] has no offset {part.offset}; it holds {low} to {high - 1}")
     return next(_read(consumer, part, part.offset + 1))
+
+
+def _extent(consumer: Consumer, part: TopicPartition) -> tuple[int, int]:
+    """The partition's first offset, and the one behind its last. A topic that was just made has no leader for a moment."""
+    until = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return consumer.get_watermark_offsets(part, timeout=TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() not in LEADERLESS or time.monotonic() > until:
+                raise
+            time.sleep(POLL_S)
 
 
 def _read(consumer: Consumer, start: TopicPartition, end: int) -> Iterator[Taken]:
