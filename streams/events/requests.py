@@ -12,7 +12,7 @@ from streams.events.parts import Attachment, Creator, Json, Person, Site
 class MessageRequest:
     """An admin's message to many people (spec 1.2). Big audiences come as `chunks` records that repeat the head.
 
-    `content_hash` is over everything but the recipients and the chunk: the same request_id with another hash is a conflict.
+    `content_hash` is over what all its records say together, recipients too: the same request_id with another hash is a conflict.
     `person_variables` names each variable that any recipient of any chunk has ("program.student_schedule"); `mailed_before`
     holds the hashes of this chunk's addresses that an earlier chunk mails. With both, each chunk is expanded on its own.
     """

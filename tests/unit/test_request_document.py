@@ -162,11 +162,38 @@ def test_any_key_of_the_variables_is_known(values: dict[str, Any], body: str) ->
 
 def test_the_hash_is_of_the_content_alone() -> None:
     first = parse_request(document("ann"), NOW).request
-    later = parse_request(document("bob", "cy"), NOW + timedelta(hours=1)).request
+    later = parse_request(document("ann"), NOW + timedelta(hours=1)).request
     assert first.content_hash == later.content_hash
     assert first.content_hash != parse_request(document("ann", body="other"), NOW).request.content_hash
     undated = document("ann", created_at=None)
     assert parse_request(undated, NOW).request.content_hash == parse_request(undated, NOW + timedelta(hours=1)).request.content_hash
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"user_id": "2"},
+        {"username": "b"},
+        {"first_name": "Bo"},
+        {"last_name": "Ray"},
+        {"email": "b@x.org"},
+        {"active": False},
+        {"variables": {"note": "y"}},
+        {"guardian": None},
+        {"guardian": {"first_name": "Gil", "email": "g@x.org"}},
+        {"guardian": None, "emergency": {"first_name": "Gina", "email": "g@x.org"}},
+    ],
+    ids=str,
+)
+def test_the_hash_is_of_all_people_too(changes: dict[str, Any]) -> None:
+    guardian = {"first_name": "Gina", "email": "g@x.org"}
+    one = {"user_id": "1", "username": "a", "email": "a@x.org", "guardian": guardian, "variables": {"note": "x"}}
+    other = {**one, "user_id": "9"}
+    found = {
+        parse_request(document(*people), NOW).request.content_hash
+        for people in ([one, other], [one, one, other], [{**one, **changes}, other], [other, one], [one])
+    }
+    assert len(found) == 4, "only who stands there twice counts once"
 
 
 def test_a_million_bytes_of_people_are_cut_to_size() -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from hashlib import sha256
+from operator import attrgetter
+from typing import Any, Protocol
 
 from streams.domain.outgoing.fields import Fields, Notes
 from streams.domain.outgoing.variables import names_in, read_values
@@ -20,6 +22,8 @@ MAX_NAME = 300
 MAX_ADDRESS_TEXT = 1024  # the original's column; what is longer is no address
 MAX_VARIABLES = 250_000
 MAX_VARIABLE_NAMES = 2000
+PERSON = attrgetter("user_id", "username", "first_name", "last_name", "email", "active", "variables")
+CONTACT = attrgetter("first_name", "last_name", "email")
 MAX_LINE = 4_000_000  # bytes: every letter of the longest person, written as JSON's escapes
 
 
@@ -44,15 +48,22 @@ class MetInMemory:
 
 @dataclass(slots=True)
 class Audience:
-    """What a request's head must know of its recipients: how many, and which variables any of them has."""
+    """What a request's head must know of its recipients: how many, which variables any of them has, and a hash of them all."""
 
     total: int = 0
     variables: set[str] = field(default_factory=set)
+    _hash: Any = field(default_factory=sha256)
 
     def add(self, person: Person) -> None:
         self.total += 1
+        self._hash.update(_line_of(person))
         if person.variables != "{}" and len(self.variables) <= MAX_VARIABLE_NAMES:
             self.variables |= names_in(read_values(person.variables))
+
+    @property
+    def digest(self) -> str:
+        """Equal for the same people in the same order: in another order they would be cut into other records."""
+        return self._hash.hexdigest()
 
     def names(self, notes: Notes) -> list[str]:
         """The variables in order."""
@@ -124,6 +135,11 @@ def _person(fields: Fields) -> Person:
     )
     fields.warn_of_unknown()
     return person
+
+
+def _line_of(person: Person) -> bytes:
+    contacts = [contact and CONTACT(contact) for contact in (person.guardian, person.emergency)]
+    return json.dumps([*PERSON(person), *contacts]).encode() + b"\n"
 
 
 def _contact(fields: Fields | None) -> Contact | None:

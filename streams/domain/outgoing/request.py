@@ -24,7 +24,7 @@ MAX_SUBJECT = 1000
 MAX_BODY = 1_000_000
 MAX_HEADER = 10_000  # read whole here; headers.py says what a value may be
 
-# Who gets it, how it is cut up and when it came are not what it says.
+# How it is cut up and when it came are not what it says; who gets it is hashed as it is read.
 NOT_CONTENT = ("submitted_at", "content_hash", "chunk", "chunks", "recipients_total", "person_variables", "mailed_before", "recipients")
 ID = re.compile(r"[A-Za-z0-9._~:@+=-]+")
 # Fault -> the parts of the document without which it cannot be told.
@@ -130,7 +130,7 @@ def _read(fields: Fields, given: Audience | None, now: datetime, notes: Notes) -
     )
     fields.warn_of_unknown()
     _warn_of_blanks(request, notes)
-    return replace(request, content_hash=_content_hash(request, created_at))
+    return replace(request, content_hash=_content_hash(request, created_at, audience.digest))
 
 
 def _request_id(fields: Fields) -> str:
@@ -175,9 +175,9 @@ def _warn_of_blanks(request: MessageRequest, notes: Notes) -> None:
             notes.warning(f"{key} is blank")
 
 
-def _content_hash(request: MessageRequest, created_at: datetime | None) -> str:
+def _content_hash(request: MessageRequest, created_at: datetime | None, audience: str) -> str:
     """Equal for the same submission handed in again: a created_at that we made up does not count."""
-    head = {**asdict(replace(request, recipients=[])), "created_at": created_at}
+    head = {**asdict(replace(request, recipients=[])), "created_at": created_at, "audience": audience}
     for key in NOT_CONTENT:
         del head[key]
     return sha256(json.dumps(head, sort_keys=True, default=str).encode()).hexdigest()

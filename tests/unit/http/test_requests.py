@@ -26,11 +26,12 @@ async def test_an_accepted_request_is_on_its_topic(web: Web) -> None:
     assert [person.username for person in request.recipients] == ["ann"]
 
 
-async def test_the_same_again_is_the_same_request_and_another_text_a_conflict(web: Web) -> None:
+async def test_the_same_again_is_the_same_request_and_other_words_or_people_a_conflict(web: Web) -> None:
     first = await web.api.post("/v1/requests", json=document("ann"))
     again = await web.api.post("/v1/requests", json=document("ann"))
     other = await web.api.post("/v1/requests", json=document("ann", subject="other"))
-    assert [answer.status_code for answer in (first, again, other)] == [202, 202, 409]
+    others = await web.api.post("/v1/requests", json=document("ann", "bob"))
+    assert [answer.status_code for answer in (first, again, other, others)] == [202, 202, 409, 409]
     assert len({request.content_hash for request in web.kept}) == 1
 
 
