@@ -1,7 +1,7 @@
 """A big audience: `python -m benchmarks.audience [PEOPLE]`, on loopback, with a real broker (its own, or ESPMAIL_KAFKA).
 
 `espmail request submit --recipients` and the agents expand and expand.bulk, all real processes; nothing is sent. Prints people a second
-and the CPU time of each, and the most memory that each ever had: it should be the same for ten times the people.
+and the CPU time of each while it was running, and its memory at each tenth of the way: it should be the same from the first to the last.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from streams.events import RequestExpanded
 from streams.reading import records_of
 from streams.settings import Settings
 
-LOOK_S = 0.2
+LOOK_S = 0.5
 DEADLINE_S = 600.0
 MIB = 2**20
 
@@ -42,7 +42,8 @@ def main(people: int) -> None:
                 submitted = watch({"submit": command, "expand": front, "expand.bulk": bulk}, chosen, people, started)
     for name, (seconds, spent, memory) in submitted.items():
         print(
-            f"{name:12} done after {seconds:6.1f} s, {people / seconds:8,.0f} people/s, {spent / people * 1e6:4.0f} CPU us each, {memory:4.0f} MiB"
+            f"{name:12} done after {seconds:6.1f} s, {people / seconds:8,.0f} people/s, {spent / people * 1e6:4.0f} CPU us each, "
+            f"at most {max(memory.values()):4.0f} MiB; by tenths: {' '.join(f'{mib:.0f}' for _, mib in sorted(memory.items()))}"
         )
 
 
@@ -63,16 +64,20 @@ def files(folder: Path, people: int) -> tuple[Path, Path]:
     return document, recipients
 
 
-def watch(processes: dict[str, psutil.Process], settings: Settings, people: int, started: float) -> dict[str, tuple[float, float, float]]:
-    """Of each process when it was done, its CPU seconds and its largest resident memory in MiB."""
-    found = dict.fromkeys(processes, (0.0, 0.0, 0.0))
+def watch(
+    processes: dict[str, psutil.Process], settings: Settings, people: int, started: float
+) -> dict[str, tuple[float, float, dict[int, float]]]:
+    """Of each process when it was done, its CPU seconds, and its largest resident memory in MiB by tenths of the people expanded."""
+    found: dict[str, tuple[float, float, dict[int, float]]] = {name: (0.0, 0.0, {}) for name in processes}
     for _ in looks(started):
-        done = expanded(settings) >= people
+        done = expanded(settings)
         for name, one in processes.items():
             with contextlib.suppress(psutil.NoSuchProcess):
                 if one.status() != psutil.STATUS_ZOMBIE:
-                    found[name] = (time.monotonic() - started, cpu_s(one), max(found[name][2], one.memory_info().rss / MIB))
-        if done:
+                    tenth, memory = done * 10 // people, found[name][2]
+                    memory[tenth] = max(memory.get(tenth, 0.0), one.memory_info().rss / MIB)
+                    found[name] = (time.monotonic() - started, cpu_s(one), memory)
+        if done >= people:
             return found
     raise SystemExit(f"not expanded within {DEADLINE_S:.0f} s")
 

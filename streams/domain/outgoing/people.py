@@ -63,7 +63,7 @@ class Audience:
     @property
     def digest(self) -> str:
         """Equal for the same people in the same order: in another order they would be cut into other records."""
-        return self._hash.hexdigest()
+        return str(self._hash.hexdigest())
 
     def names(self, notes: Notes) -> list[str]:
         """The variables in order."""
