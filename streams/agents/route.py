@@ -45,7 +45,7 @@ from streams.state.catch_up import Ledgers, LedgerUnusable
 from streams.state.done import micros
 from streams.state.ledger import Ledger
 from streams.state.recent import Recent
-from streams.state.table import TopicTables
+from streams.state.table import TableUnready, TopicTables
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ TABLES = (
 NOTICE_EVERY = timedelta(days=1)  # spec 8.1
 MODERATORS = ("director", "support", "none")
 INLINE_BYTES = 1_000_000  # of one mail in all its copies; beyond, the copies carry a claim check
-DIRECTORY_EVERY_S = 1.0  # a burst of changes makes one new directory, not thousands
+BY = TABLES[:6]  # what a directory is made of
+BUILDING = 0.2  # of the time at most: a burst of changes makes a few new directories, not thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,11 @@ class Router:
         self._recent = Recent(max(MAX_ASKED, FLOOD * max(settings.sender_limit, settings.address_limit)))
         self._directory: Directory | None = None
         self._version = -1
-        self._built = 0.0
+        self._next_build = 0.0
 
     async def __call__(self, event: Any, source: Source) -> Outcome:
-        """Raises WorldBroken if the body store does not answer, or the ledger cannot be trusted."""
+        """Raises WorldBroken if the body store or the tables do not answer, or the ledger cannot be trusted."""
+        await self._catch_up()
         match event:
             case InboundMailReceived():
                 return await self._received(event, source)
@@ -110,13 +112,31 @@ class Router:
 
     @property
     def directory(self) -> Directory:
-        """Of the tables as they are now, give or take DIRECTORY_EVERY_S."""
-        stale = self._version != self._tables.version and time.monotonic() - self._built > DIRECTORY_EVERY_S
-        if self._directory is None or stale:
-            self._version, self._built = self._tables.version, time.monotonic()
-            self._directory = directory_in(self._tables)
-            for fault in self._directory.rule_faults:
-                log.warning("a rule is left out: %s", fault)
+        """Of the tables as they were when the record in hand was taken up, or later."""
+        return self._directory or self._built()
+
+    async def _catch_up(self) -> None:
+        """Until everything is known that was known when the record came: rules that were loaded before a mail came decide on it.
+
+        Who comes within a burst of changes waits for the next directory.
+        """
+        try:
+            await self._tables.catch_up()
+        except TableUnready as error:
+            raise WorldBroken(str(error)) from error
+        wanted = self._tables.version_of(BY)
+        while self._version < wanted:
+            if (pause := self._next_build - time.monotonic()) > 0:
+                await asyncio.sleep(pause)
+            else:
+                self._built()
+
+    def _built(self) -> Directory:
+        began, self._version = time.monotonic(), self._tables.version_of(BY)
+        self._directory = directory_in(self._tables)
+        for fault in self._directory.rule_faults:
+            log.warning("a rule is left out: %s", fault)
+        self._next_build = time.monotonic() + (time.monotonic() - began) * (1 / BUILDING - 1)
         return self._directory
 
     async def _received(self, event: InboundMailReceived, source: Source) -> Outcome:

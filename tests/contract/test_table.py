@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 
@@ -62,6 +63,39 @@ def test_a_damaged_row_leaves_the_old_one_and_the_others(kafka: Settings, tables
     until(lambda: len(mine(tables, tag)) == 2, "both rows are there")
     assert mine(tables, tag) == {f"{tag}a": "old@y.org", f"{tag}b": "b@y.org"}
     write(kafka, topics.REDIRECTS, [(f"{tag}{letter}".encode(), None) for letter in "ab"])
+
+
+async def test_who_catches_up_knows_what_stood_there(kafka: Settings, tables: TopicTables) -> None:
+    """At once, however many ask, and also of a row that is gone."""
+    tag = uuid.uuid4().hex
+    for number in range(5):
+        await asyncio.to_thread(write, kafka, topics.REDIRECTS, [row(tag, f"{number}@y.org")])
+        await asyncio.gather(*(tables.catch_up() for _ in range(20)))
+        assert mine(tables, tag) == {tag: f"{number}@y.org"}
+    await asyncio.to_thread(write, kafka, topics.REDIRECTS, [(tag.encode(), None)])
+    await tables.catch_up()
+    assert mine(tables, tag) == {}
+
+
+async def test_many_who_ask_share_a_question(kafka: Settings, tables: TopicTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, ends = [], tables._ends
+
+    def counted() -> object:
+        asked.append(1)
+        return ends()
+
+    monkeypatch.setattr(tables, "_ends", counted)
+    await asyncio.gather(*(tables.catch_up() for _ in range(200)))
+    assert len(asked) <= 2
+
+
+async def test_who_cannot_catch_up_is_told_so(kafka: Settings) -> None:
+    tables = TopicTables(kafka.bootstrap, ["there-is-no-such-topic"])
+    try:
+        with pytest.raises(TableUnready, match="cannot ask for the ends of there-is-no-such-topic"):
+            await tables.catch_up(0.0)
+    finally:
+        await asyncio.to_thread(tables.close)
 
 
 def test_a_topic_that_is_not_there_is_never_ready(kafka: Settings) -> None:

@@ -22,6 +22,7 @@ HELD_LIST = {"seq": 15, "regex": "^news$", "handler": "PlainList", "admin_hold":
 NEWS = {"original": "news", "destination": "one@news.example, two@news.example"}
 BOARD = {"original": "board", "destination": "a@board.example, b@board.example"}
 MTA = "mx.yale.learningu.org"
+SITE = {**world()["site"], "authserv_ids": [MTA]}
 STUDENTS = ["ann@x.org", "bob@x.org", "cy@x.org"]
 BODY = b"Bytes  kept as they are: \xc3\xa4\t \r\n.\r\n--no boundary--\r\n"
 
@@ -29,8 +30,7 @@ BODY = b"Bytes  kept as they are: \xc3\xa4\t \r\n.\r\n--no boundary--\r\n"
 @pytest.fixture(scope="module")
 def installation(kafka: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """The world of spec 9 with a redirect, and a list whose mail is read first."""
-    site = {**world()["site"], "authserv_ids": [MTA]}
-    known = world(site=site, redirects=[BOARD, NEWS], email_lists=[*world()["email_lists"], HELD_LIST])
+    known = world(site=SITE, redirects=[BOARD, NEWS], email_lists=[*world()["email_lists"], HELD_LIST])
     with installed(kafka, tmp_path_factory.mktemp("installation")) as one:
         one.load(known)
         one.until(
@@ -66,6 +66,15 @@ def test_a_mail_reaches_exactly_those_it_is_for_with_its_body_untouched(installa
     assert (decided["decision"], decided["reason"], decided["emails"]) == ("deliver", "accepted", len(people))
     got = installation.kept(f"<{subject}@x.org>".encode())
     assert bodies(got) == {person: [as_in_a_maildir(BODY)] for person in people}
+
+
+def test_what_was_loaded_before_a_mail_came_decides_on_it(installation: Installation) -> None:
+    """Nobody waits in between."""
+    for number in range(5):
+        alias, reader, subject = f"new-{number}", f"reader-{number}@board.example", f"in-new-{number}"
+        installation.load({"site": SITE, "redirects": [{"original": alias, "destination": reader}]})
+        assert installation.decided(installation.post(mail(subject), f"{alias}@{DOMAIN}", TESS))["decision"] == "deliver"
+        assert list(installation.kept(f"<{subject}@x.org>".encode())) == [reader]
 
 
 def test_a_retransmitted_mail_is_routed_once(installation: Installation) -> None:
