@@ -6,7 +6,7 @@ import difflib
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from gateway.keys import KeyFileError, load_keyring
 from streams.domain.outgoing.dry_run import DryRun, Row, Totals, add_up, differences, dry_run, rejection, row
 from streams.domain.outgoing.expansion import Facts, gap_warnings
 from streams.domain.outgoing.fields import parse_instant
+from streams.domain.outgoing.policy import needs_approval
 from streams.domain.outgoing.problems import Refused, RequestRefused
 from streams.domain.outgoing.request import Parsed, parse_request
 from streams.domain.outgoing.unsubscribe import Keyring
 from streams.errors import UsageError
+from streams.events import MessageRequest
 from streams.state.scratch import scratch
 from streams.submission import gather, policy_of
 
@@ -142,10 +144,24 @@ def _show(run: DryRun, totals: Totals) -> None:
     for file in run.checked.request.attachments:
         table.add_row(Text(f"attached to each: {file.filename}"), f"{file.body.size} bytes")
     console.print(table)
+    for text in _before_it_goes(run.checked.request):
+        console.print(Text(text, style="yellow"))
+    for who, why in totals.left_out:
+        console.print(Text(f"no mail to {who}: {why}"))
+    if (more := totals.skipped.total() - len(totals.left_out)) > 0:
+        console.print(f"... and {more} more get none; --json lists them all")
     for title, texts in (("emptiest", totals.shortest[:1]), ("longest", totals.longest[:1])):
         for length, to, subject, text in texts:
-            console.print(Text(f"the {title} text, {length} characters, to {to}: {subject}", style="bold"))
+            console.print(Text(f"\nthe {title} text, {length} characters, to {to}: {subject}", style="bold"))
             console.print(Text("\n".join(text.splitlines()[:SHOWN_LINES])))
+
+
+def _before_it_goes(request: MessageRequest) -> Iterator[str]:
+    """What would keep it waiting once it is handed in."""
+    if request.not_before is not None:
+        yield f"it would wait until {request.not_before.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if needs_approval(request, policy_of(settings())):
+        yield "it would wait for approval (`espmail request approve`)"
 
 
 def _show_changes(other: Path, changes: list[Row], total: int) -> None:

@@ -14,6 +14,8 @@ from cli import shared
 Document = Annotated[Path, typer.Argument(help="The request; - reads it from stdin.", metavar="REQUEST.json")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object a line.")]
 
+RULE = 72  # characters between one mail and the next
+
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands on the group `espmail request`."""
@@ -49,8 +51,10 @@ def preview(
         run = dry_run(alone, Facts(lambda _: None, keyring(settings.var)), now, policy, Counter())
     except RequestRefused as error:
         raise typer.Exit(refused(error, as_json=as_json)) from None
-    for line in run.lines:
+    for number, line in enumerate(run.lines):
         shown = row(line, run.checked)
+        if number and not as_json:
+            typer.echo("\n" + "=" * RULE + "\n")
         shared.print_json(shown) if as_json else _show(shown)
 
 
@@ -87,7 +91,7 @@ def send_test(
     if as_json:
         shared.print_json({"outcome": "accepted", "email_id": email.email_id, "to": email.recipient})
     else:
-        typer.echo(f"accepted: a test mail to {email.recipient}; its id is {email.email_id}")
+        typer.echo(f"accepted: a test mail to {email.recipient}; follow it with `espmail request email {email.email_id}`")
 
 
 def _show(shown: dict[str, Any]) -> None:

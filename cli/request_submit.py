@@ -25,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     """Register these commands on the group `espmail request`."""
     app.command()(submit)
     app.command()(status)
+    app.command()(email)
     app.command()(cancel)
     app.command()(pause)
     app.command()(resume)
@@ -72,6 +73,16 @@ def status(
     show_request(shared.settings(), request_id, as_json=as_json, emails=emails or only is not None, status=only)
 
 
+def email(email_id: Annotated[str, typer.Argument(help="The email's id.", metavar="EMAIL_ID")], as_json: AsJson = False) -> None:
+    """Everything that happened to one email, also to a test mail or a copy of a list's mail.
+
+    Example: espmail request email f13d83a7-4a83-57a5-8c21-2201fc0d1a54
+    """
+    from cli.status import show_email
+
+    show_email(shared.settings(), email_id, as_json=as_json)
+
+
 def cancel(
     request_id: RequestId,
     reason: Annotated[str, typer.Option(help="Why; it stands beside every mail that is stopped.")] = "",
@@ -107,11 +118,14 @@ def approve(request_id: RequestId, by: By = "", as_json: AsJson = False) -> None
 
 def _say(request_id: str, event_of: Callable[[datetime, str], Any], by: str, word: str, *, as_json: bool) -> None:
     from cli.publishing import publish
+    from cli.status import doubt_about
     from streams.publisher import Record
     from streams.topics import MESSAGE_REQUESTS
 
-    who = by or getpass.getuser()
-    publish(shared.settings(), [Record.of(MESSAGE_REQUESTS, request_id, event_of(datetime.now(UTC), who))])
+    who, settings = by or getpass.getuser(), shared.settings()
+    publish(settings, [Record.of(MESSAGE_REQUESTS, request_id, event_of(datetime.now(UTC), who))])
+    if doubt := doubt_about(settings, request_id):
+        typer.echo(f"warning: {doubt}", err=True)
     _answer({"outcome": word, "request_id": request_id, "by": who}, f"{word}: {request_id}", as_json=as_json)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from projections.queries import RequestStatus
     from streams.settings import Settings
 
+ENDED = frozenset({"finished", "no_recipients", "rejected", "cancelled"})
 # What lets a request go on, by its state.
 NEXT = {
     "awaiting_approval": "it waits for approval: `espmail request approve {}`",
@@ -23,6 +24,7 @@ NEXT = {
 # What a person wants to see of an email, in a table's width.
 EMAIL_COLUMNS = ("status", "reason", "attempts", "sent_at", "send_to", "last_reply")
 STALLED = timedelta(minutes=1)  # without another record of a request that is not expanded whole; far more than one takes
+LONG = frozenset({"send_to", "last_reply", "reply"})  # go on in the next line, where others would have no room
 TIMELINE_COLUMNS = ("at", "event", "attempt", "reason", "reply")
 
 
@@ -46,8 +48,10 @@ def tables(settings: Settings) -> Iterator[Connection]:
 def show_request(settings: Settings, request_id: str, *, as_json: bool, emails: bool = False, status: str | None = None) -> None:
     """Print the request's state and counts; with `emails`, also every email (of one status). Raises UserError for an unknown request."""
     from projections import queries
-    from streams.errors import UserError
+    from streams.errors import UsageError, UserError
 
+    if status is not None and status not in queries.STATUSES:
+        raise UsageError(f"there is no status {status!r}; there are {', '.join(queries.STATUSES)}")
     with tables(settings) as connection:
         found = queries.request_status(connection, request_id)
         if found is None:
@@ -98,7 +102,7 @@ def print_request(found: RequestStatus, *, as_json: bool) -> None:
 
 
 def next_step(found: RequestStatus, now: datetime) -> str | None:
-    """What somebody has to do for the request to go on; none if nothing."""
+    """What the request waits for, and what somebody can do about it; none if it waits for nothing."""
     row = found.request
     stalled = row["expanded_at"] is not None and now - row["expanded_at"] > STALLED
     if row["state"] == "expanding" and stalled:
@@ -106,14 +110,34 @@ def next_step(found: RequestStatus, now: datetime) -> str | None:
             f"incomplete: {row['chunks_expanded']} of its {row['chunks']} records were expanded, and for a minute no other; if its "
             "submission broke off, run the same `espmail request submit` again: it hands in the rest, and nothing goes out twice"
         )
+    if row["state"] == "scheduled":
+        return f"it is due at {row['due_at']:%Y-%m-%d %H:%M:%S} UTC"
     command = NEXT.get(row["state"])
     return command and command.format(row["request_id"])
 
 
+def doubt_about(settings: Settings, request_id: str) -> str | None:
+    """Why a word on the request may change nothing, as far as the tables here know; none if nothing speaks against it."""
+    from projections import queries
+    from streams.errors import UserError
+
+    if not settings.database and not (settings.var / "espmail.sqlite").exists():
+        return None  # the tables are elsewhere
+    try:
+        with tables(settings) as connection:
+            found = queries.request_status(connection, request_id)
+    except UserError:
+        return None
+    if found is None or found.request["head_offset"] is None:
+        return f"no request {request_id} is known so far; check the id, for the word stays and holds for any request that comes under it"
+    state = found.request["state"]
+    return f"request {request_id} is {state.replace('_', ' ')} already, so this changes nothing" if state in ENDED else None
+
+
 def print_emails(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Emails: a JSON object a line, or a table."""
+    """Emails: a JSON object a line, or a table; there an answer to a mail that was taken is left out."""
     if not as_json:
-        print_table(EMAIL_COLUMNS, rows)
+        print_table(EMAIL_COLUMNS, [{**row, "last_reply": None} if row["status"] == "sent" else row for row in rows])
         return
     for row in rows:
         shared.print_json(plain(row))
@@ -133,7 +157,7 @@ def _summary(found: RequestStatus) -> str:
     counted = ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in found.counts.items() if number)
     going = row["people"] < (row["recipients_total"] or 0)
     progress = f"; {row['people']} of {row['recipients_total']} people expanded" if going else ""
-    return f"{counted or 'nothing yet'} of {row['expanded']}{progress}"
+    return f"{counted} of {row['expanded']}{progress}" if counted else f"nothing sent yet{progress}"
 
 
 def _pages(connection: Connection, request_id: str, status: str | None) -> Iterator[list[Any]]:
@@ -153,7 +177,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> No
 
     table = Table(box=None, caption="times are UTC; --json shows all columns in full", caption_justify="left")
     for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=True, overflow="ellipsis", min_width=len(column))
+        long = column in LONG
+        table.add_column(column.replace("_", " "), no_wrap=not long, overflow="fold" if long else "ellipsis", min_width=len(column))
     for row in rows:
         table.add_row(*(Text(_cell(row[column])) for column in columns))
     Console().print(table)

@@ -104,6 +104,10 @@ def failed(rows: Rows, event: events.EmailFailed, where: Where) -> None:
     delivery(rows, event, where, last_reply=event.reply)
 
 
+def expired(rows: Rows, event: events.EmailExpired, where: Where) -> None:
+    delivery(rows, event, where, **({"last_reply": event.reply} if event.reply else {}))
+
+
 # -- feedback --------------------------------------------------------------------------------------------------------
 
 

@@ -50,7 +50,7 @@ FOLDS: dict[type, Fold] = {
     events.EmailSent: Fold(_EMAIL, fold_emails.sent),
     events.EmailDeferred: Fold(_EMAIL, fold_emails.deferred),
     events.EmailFailed: Fold(_EMAIL, fold_emails.failed),
-    events.EmailExpired: Fold(_EMAIL, fold_emails.delivery),
+    events.EmailExpired: Fold(_EMAIL, fold_emails.expired),
     events.EmailSuppressed: Fold(_EMAIL, fold_emails.delivery),
     events.EmailCancelled: Fold(_EMAIL, fold_emails.delivery),
     events.EmailInDoubt: Fold(_EMAIL, fold_emails.delivery),

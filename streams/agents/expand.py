@@ -131,10 +131,10 @@ class Expander:
             scheduled = RequestScheduled(request.request_id, at, due, "not_before")
             again = Record.of(topics.MESSAGE_REQUESTS, request.request_id, request, source.trace)
             return [*expansions([scheduled], source), delayed(again, due, at)]
-        if not needs_approval(request, self._policy) or state == "approved":
+        control = self._control(request.request_id)
+        if not needs_approval(request, self._policy) or is_approved(control):
             return []
         scheduled = RequestScheduled(request.request_id, at, None, "awaiting_approval")
-        control = self._control(request.request_id)
         waits = sorted({*(control.waits if control else []), source.offset})
         said = self._controlled(request.request_id, state, "expand", request.content_hash, at, source, waits)
         return [*expansions([scheduled], source), said]
@@ -145,16 +145,25 @@ class Expander:
         if control and control.state in ("cancelled", "rejected"):
             return Done("too_late")
         taken, waits = (control.content_hash, control.waits) if control else ("", [])
+        if state == "approved":
+            return await self._approve(event, "paused" if control and control.state == "paused" else state, taken, at, source, waits)
         said = self._controlled(event.request_id, state, event.by, taken, at, source, waits)
-        if state == "approved" and waits:
-            await self._publisher.publish([said])
-            await self._bring_back(waits, source)
-            # Only now, for after a crash in between the approval must find them again.
-            return Done(state, [self._controlled(event.request_id, state, event.by, taken, at, source)])
         if state != "cancelled":
             return Done(state, [said])
         cancelled = RequestCancelled(event.request_id, at, event.by, event.reason)
         return Done(state, [*expansions([cancelled], source), said])
+
+    async def _approve(
+        self, event: MessageRequestApproved, state: str, taken: str, at: datetime, source: Source, waits: Sequence[int]
+    ) -> Outcome:
+        """A paused request stays so: whoever approves it did not say that it goes on."""
+        said = self._controlled(event.request_id, state, event.by, taken, at, source, waits, approved=True)
+        if not waits:
+            return Done("approved", [said])
+        await self._publisher.publish([said])
+        await self._bring_back(waits, source)
+        # Only now, for after a crash in between the approval must find them again.
+        return Done("approved", [self._controlled(event.request_id, state, event.by, taken, at, source)])
 
     async def _bring_back(self, waits: Sequence[int], source: Source) -> None:
         """Let the request's records that waited for approval come round again, as they were. Raises PublishFailed."""
@@ -172,8 +181,23 @@ class Expander:
         return own or row
 
     def _controlled(
-        self, request_id: str, state: str, by: str, content_hash: str, at: datetime, source: Source, waits: Sequence[int] = ()
+        self,
+        request_id: str,
+        state: str,
+        by: str,
+        content_hash: str,
+        at: datetime,
+        source: Source,
+        waits: Sequence[int] = (),
+        *,
+        approved: bool = False,
     ) -> Record:
-        control = RequestControl(request_id, at, state, by, content_hash, [*waits])
+        approved = approved or is_approved(self._control(request_id))
+        control = RequestControl(request_id, at, state, by, content_hash, [*waits], approved)
         self._own[request_id] = control
         return Record.of(topics.REQUEST_CONTROLS, request_id, control, source.trace)
+
+
+def is_approved(control: RequestControl | None) -> bool:
+    """Whether somebody approved the request, whatever was said of it since; rows of the first version say it by their state alone."""
+    return control is not None and (control.approved or control.state == "approved")

@@ -242,7 +242,9 @@ class Sender:
             case GiveUp(outcome=EmailState.IN_DOUBT):
                 return await self._doubt(following.reason, attempt, work)
             case GiveUp(outcome=EmailState.EXPIRED):
-                return self._done("expired", work, EmailExpired(email.email_id, email.request_id, now, attempt, following.reason))
+                return self._done(
+                    "expired", work, EmailExpired(email.email_id, email.request_id, now, attempt, following.reason, verdict.reply)
+                )
             case GiveUp():
                 return self._failed(verdict, following.reason, attempt, work)
 

@@ -60,11 +60,14 @@ class EmailFailed:
 
 @dataclass(frozen=True, slots=True)
 class EmailExpired:
+    """Its time was over, or would be before another attempt; `reply` is what the last one was told, if that is what ended it."""
+
     email_id: str
     request_id: str | None
     at: datetime
     attempt: int
     reason: str
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)

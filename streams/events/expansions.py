@@ -78,7 +78,7 @@ class RequestControl:
     """The current say over a request (compacted topic request-controls): running, paused, cancelled, approved or rejected.
 
     `content_hash` is of the request that took the id; empty where a control came before any request. `waits` are the
-    offsets of its records that wait for approval, in the request's partition of message-requests.
+    offsets of its records that wait for approval, in the request's partition of message-requests. `approved` outlasts a pause.
     """
 
     request_id: str
@@ -87,3 +87,4 @@ class RequestControl:
     by: str
     content_hash: str
     waits: list[int]
+    approved: bool = False

@@ -105,10 +105,32 @@ def test_an_urgent_mail_passes_the_bulk(installation: Installation) -> None:
 def test_a_request_that_needs_approval_waits_for_it(installation: Installation) -> None:
     installation.submit(to_one("approve-1", needs_approval=True))
     installation.in_state("approve-1", {"awaiting_approval"})
+    assert "espmail request approve approve-1" in installation.espmail("request", "status", "approve-1").out
     assert not kept(installation, "approve-1")
     installation.espmail("request", "approve", "approve-1", "--by", "ada")
     status = installation.finished("approve-1")
     assert (counts(status), status.request["approved_by"]) == ({"sent": 1}, "ada")
+
+
+def test_an_approval_outlasts_a_pause(installation: Installation) -> None:
+    due = datetime.now(UTC) + timedelta(seconds=4)
+    installation.submit(to_one("approve-2", needs_approval=True, not_before=due.isoformat()))
+    for word in ("approve", "pause", "resume"):
+        installation.espmail("request", word, "approve-2")
+    assert counts(installation.finished("approve-2")) == {"sent": 1}
+
+
+def test_approving_a_paused_request_does_not_let_it_go(installation: Installation) -> None:
+    installation.submit(to_one("approve-3", needs_approval=True))
+    installation.in_state("approve-3", {"awaiting_approval"})
+    for word in ("pause", "approve"):
+        installation.espmail("request", word, "approve-3")
+    installation.in_state("approve-3", {"paused"})
+    installation.submit(to_one("after-approve-3"))
+    installation.finished("after-approve-3")
+    assert not kept(installation, "approve-3")
+    installation.espmail("request", "resume", "approve-3")
+    assert counts(installation.finished("approve-3")) == {"sent": 1}
 
 
 def test_a_request_waits_for_its_time(installation: Installation) -> None:
@@ -116,6 +138,7 @@ def test_a_request_waits_for_its_time(installation: Installation) -> None:
     installation.submit(to_one("later-1", not_before=due.isoformat()))
     waiting = installation.in_state("later-1", {"scheduled"})
     assert waiting.request["due_at"] == due
+    assert f"due at {due:%Y-%m-%d %H:%M:%S} UTC" in installation.espmail("request", "status", "later-1").out
     status = installation.finished("later-1")
     assert status.request["expanded_at"] >= due
     assert counts(status) == {"sent": 1}
@@ -203,7 +226,15 @@ def test_a_word_on_a_request_that_ended_changes_nothing(installation: Installati
     request_id = f"ended-{word}"
     installation.submit(to_one(request_id))
     installation.finished(request_id)
-    installation.espmail("request", word, request_id)
+    assert "is finished already, so this changes nothing" in installation.espmail("request", word, request_id).err
     installation.submit(to_one(f"after-{request_id}"))
     installation.finished(f"after-{request_id}")
     assert counts(installation.finished(request_id)) == {"sent": 1}
+
+
+def test_a_word_on_a_request_that_nobody_knows_says_so(installation: Installation) -> None:
+    assert "no request misspelt is known" in installation.espmail("request", "cancel", "misspelt").err
+
+
+def test_emails_of_a_status_that_there_is_not_are_wrong_usage(installation: Installation) -> None:
+    assert "in_doubt" in installation.espmail("request", "status", "whatever", "--only", "bounced", expect=2).err

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import email
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,18 @@ def test_96_97_a_refusal_is_told_to_the_requests_own_people_once(installation: I
         assert b"\r\nSubject: Mail delivery failure\r\n" in report
         assert b'* Hi & bye to "Ann Lee" <ann@x.org> (' in report
         assert b"550 5.1.1 <ann@x.org>: no such user" in report
+
+
+def test_84_what_expired_is_told_with_the_servers_last_words(installation: Installation, sink: Sink) -> None:
+    sink.script("ann@x.org", At("RCPT", b"451 4.7.1 come back tomorrow\r\n"))
+    soon = datetime.now(UTC) + timedelta(seconds=30)  # before the next attempt
+    installation.submit(document("ann", request_id="r3", created_at=None, expires_at=soon.isoformat()))
+    installation.finished("r3")
+    (row,) = installation.emails("r3")
+    assert (row["status"], row["last_reply"]) == ("expired", "451 4.7.1 come back tomorrow")
+    installation.until(lambda: sink.copies("ada@x.org"), "the report has come")
+    assert b"expired after 1 attempt: 451 4.7.1 come back tomorrow" in unfolded(sink.copies("ada@x.org")[0])
+
+
+def unfolded(mail: bytes) -> bytes:
+    return email.message_from_bytes(mail).get_payload(decode=True)  # type: ignore[return-value] # of one part it is bytes

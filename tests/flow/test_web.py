@@ -74,6 +74,7 @@ def test_160_a_test_mail_is_recorded_and_is_none_of_the_requests(installation: I
     mail = mail_of(installation, "me@x.org", b"Trial for")
     assert (mail["Subject"], mail["To"], mail["List-Unsubscribe"]) == ("[TEST] Trial for Cy Ng", "me@x.org", None)
     assert installation.until(lambda: "EmailSent" in installation.timeline(answer["email_id"]), "it is recorded as sent")
+    assert "EmailSent" in installation.espmail("request", "email", answer["email_id"]).out
     assert installation.request("r4") is None
 
 

@@ -91,8 +91,24 @@ def test_the_summary_counts_and_shows_the_ends(tmp_path: Path, capfd: pytest.Cap
     people = ("ann", "dee", "ina", {"user_id": "9", "first_name": "Maximiliane", "email": "m@x.org"})
     assert run(["request", "dry-run", written(tmp_path, document(*people, body="[red]{{ user.first_name }}[/red]")), *NOW]) == 0
     out = capfd.readouterr().out
-    for shown in ("mails queued", "skipped: no_address", "skipped: inactive", "[red]Ann[/red]", "[red]Maximiliane[/red]"):
+    for shown in (
+        "mails queued",
+        "skipped: no_address",
+        "skipped: inactive",
+        'no mail to "Dee Fox"',
+        'no mail to "Ina Old"',
+        "[red]Ann[/red]",
+        "[red]Maximiliane[/red]",
+    ):
         assert shown in out
+
+
+def test_the_summary_says_what_the_request_would_wait_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, document("ann", not_before="2026-12-24T18:00:00Z", needs_approval=True))
+    assert run(["request", "dry-run", path, *NOW]) == 0
+    out = capfd.readouterr().out
+    assert "wait until 2026-12-24 18:00:00 UTC" in out
+    assert "wait for approval" in out
 
 
 def test_the_summary_of_a_refused_request(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

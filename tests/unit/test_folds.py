@@ -81,6 +81,8 @@ def test_a_second_attempt_is_the_same_row_and_its_text_stands_where_it_was_queue
 def test_an_end_takes_the_next_attempt_away() -> None:
     row = email_row(after(made.queued(), made.delivery(events.EmailDeferred), made.delivery(events.EmailExpired, reason="expired")))
     assert (row["status"], row["next_attempt_at"], row["sent_at"]) == ("expired", None, None)
+    told = email_row(after(made.queued(), made.delivery(events.EmailExpired, reply="451 later")))
+    assert told["last_reply"] == "451 later"
     assert row["ended_at"] is not None
 
 

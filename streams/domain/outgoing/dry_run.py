@@ -19,6 +19,7 @@ from streams.events import Composed, EmailQueued, MessageRequest, RecipientSkipp
 
 Row = dict[str, Any]
 COMPARED = ("outcome", "reason", "subject", "text", "html")
+LEFT_OUT = 10  # people without a mail are named, and counted beyond that
 ENDS = 3  # how many of the emptiest and of the longest texts are kept
 
 
@@ -65,10 +66,14 @@ def rejection(refused: Refused) -> Row:
 
 @dataclass(slots=True)
 class Totals:
-    """What the lines add up to. `shortest` and `longest` are (characters of text, to, subject, text), nearest the end first."""
+    """What the lines add up to. `shortest` and `longest` are (characters of text, to, subject, text), nearest the end first.
+
+    `left_out` are (whom it is about, why) of the first who get nothing.
+    """
 
     queued: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     shortest: list[tuple[int, str, str, str]] = field(default_factory=list)
     longest: list[tuple[int, str, str, str]] = field(default_factory=list)
@@ -85,8 +90,10 @@ def add_up(lines: Iterator[Line]) -> Totals:
                 text = (len(said.text.strip()), line.to, line.subject, said.text)
                 totals.shortest = sorted([*totals.shortest, text])[:ENDS]
                 totals.longest = sorted([*totals.longest, text], reverse=True)[:ENDS]
-            case RecipientSkipped(reason=reason):
+            case RecipientSkipped(reason=reason, detail=detail):
                 totals.skipped[reason] += 1
+                if len(totals.left_out) < LEFT_OUT:
+                    totals.left_out.append((line.to or f"user {line.user_id}", detail or reason))
     return totals
 
 
