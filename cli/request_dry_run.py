@@ -144,6 +144,7 @@ def _show(run: DryRun, totals: Totals) -> None:
     for file in run.checked.request.attachments:
         table.add_row(Text(f"attached to each: {file.filename}"), f"{file.body.size} bytes")
     console.print(table)
+    console.print("addresses that unsubscribed or bounced are known only where mail is sent; they are left out there")
     for text in _before_it_goes(run.checked.request):
         console.print(Text(text, style="yellow"))
     for who, why in totals.left_out:

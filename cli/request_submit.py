@@ -123,8 +123,9 @@ def _say(request_id: str, event_of: Callable[[datetime, str], Any], by: str, wor
     from streams.topics import MESSAGE_REQUESTS
 
     who, settings = by or getpass.getuser(), shared.settings()
+    doubt = doubt_about(settings, request_id)  # before the word is said: it may end the request at once
     publish(settings, [Record.of(MESSAGE_REQUESTS, request_id, event_of(datetime.now(UTC), who))])
-    if doubt := doubt_about(settings, request_id):
+    if doubt:
         typer.echo(f"warning: {doubt}", err=True)
     _answer({"outcome": word, "request_id": request_id, "by": who}, f"{word}: {request_id}", as_json=as_json)
 

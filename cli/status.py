@@ -135,9 +135,10 @@ def doubt_about(settings: Settings, request_id: str) -> str | None:
 
 
 def print_emails(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Emails: a JSON object a line, or a table; there an answer to a mail that was taken is left out."""
+    """Emails: a JSON object a line, or a table; there the answer to a mail that was taken, and empty columns, are left out."""
     if not as_json:
-        print_table(EMAIL_COLUMNS, [{**row, "last_reply": None} if row["status"] == "sent" else row for row in rows])
+        shown = [{**row, "last_reply": None} if row["status"] == "sent" else row for row in rows]
+        print_table([column for column in EMAIL_COLUMNS if any(row[column] not in (None, "") for row in shown)], shown)
         return
     for row in rows:
         shared.print_json(plain(row))

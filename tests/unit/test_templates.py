@@ -177,3 +177,27 @@ def test_references_are_what_the_template_does_not_set_itself() -> None:
         "p",
         "f",
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "places"),
+    [
+        ("{% include 'x' %}\n{{ a|nofilter }}{{ b| }}", ["line 1, column 1", "line 2, column 1", "line 2, column 17"]),
+        ("{% autoescape off %}{{ a }}{% endautoescape %}", ["line 1, column 1"]),  # its end is none of its own
+        ("{% if x %}{% load y %}{{ a|nofilter }}{% endif %}", ["line 1, column 11", "line 1, column 23"]),
+        ("{% if x = 1 %}{% else %}{% endif %}{% load y %}", ["line 1, column 1"]),  # who knows what stands in it
+        ("{% load y %}" * 1000, [f"line 1, column {1 + 12 * number}" for number in range(20)]),
+    ],
+)
+def test_every_fault_that_stands_by_itself_is_named_at_once(source: str, places: list[str]) -> None:
+    with pytest.raises(TemplateFault) as error:
+        compile_template(source)
+    assert [text.partition(":")[0] for text in error.value.texts] == places
+
+
+def test_what_can_be_read_beside_the_faults_is_read() -> None:
+    with pytest.raises(TemplateFault) as error:
+        compile_template("{% load y %}{{ program.nosuch }}{{ a|nofilter }}")
+    assert error.value.rest is not None
+    (reference,) = error.value.rest.references
+    assert (reference.path, error.value.rest.position(reference)) == (("program", "nosuch"), "line 1, column 13")

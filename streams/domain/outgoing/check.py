@@ -15,7 +15,7 @@ from streams.domain.outgoing.html_body import is_html
 from streams.domain.outgoing.policy import Policy, expires_at
 from streams.domain.outgoing.problems import Problem, Refused
 from streams.domain.outgoing.sendto import SEND_TO
-from streams.domain.outgoing.templates import Compiled, compile_template
+from streams.domain.outgoing.templates import Compiled, TemplateFault, compile_template
 from streams.domain.outgoing.variables import FORBIDDEN, MENU, OWN, Values, names_in, personal, shared_values
 from streams.domain.verp import verp
 from streams.events import Header, MessageRequest
@@ -80,7 +80,7 @@ def check(request: MessageRequest, now: datetime, policy: Policy | None = None) 
 def _read(faults: list[Problem], code: str, where: str, read: Callable[[], T]) -> T | None:
     try:
         return read()
-    except ValueError as error:  # AddressError and TemplateFault are such
+    except ValueError as error:  # AddressError is one
         faults.append(Problem(code, where, str(error)))
         return None
 
@@ -117,9 +117,13 @@ def _time_faults(request: MessageRequest, now: datetime) -> Iterator[Problem]:
 
 
 def _compiled(faults: list[Problem], source: str, where: str, known: frozenset[str]) -> Compiled | None:
-    compiled = _read(faults, "template_error", where, lambda: compile_template(source))
-    if compiled is not None:
-        faults += _variable_faults(compiled, where, known)
+    try:
+        compiled = compile_template(source)
+    except TemplateFault as fault:
+        faults += [Problem("template_error", where, text) for text in fault.texts]
+        faults += _variable_faults(fault.rest, where, known) if fault.rest else ()
+        return None
+    faults += _variable_faults(compiled, where, known)
     return compiled
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -10,19 +11,25 @@ from typing import Any
 
 from django.conf import settings
 from django.template import Engine, Template
-from django.template.base import DebugLexer, NodeList
+from django.template.base import DebugLexer, NodeList, TokenType
 
 from streams.domain.outgoing import template_library
 from streams.domain.outgoing.template_data import DataContext, DataParser, Overrun
 from streams.domain.outgoing.template_scan import Reference, TooDeep, references
 
 MAX_OUTPUT = 1_000_000  # characters of one rendered body
+MAX_FAULTS = 20  # of one template that its author is told at once
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 CONTROL_BYTES = bytes(code for code in range(128) if CONTROLS.match(chr(code)))
 
 
 class TemplateFault(ValueError):
-    """The template cannot be used; the text begins with line and column."""
+    """The template cannot be used. Each of `texts` begins with line and column; `rest` is what could be read beside these faults."""
+
+    def __init__(self, texts: Sequence[str], rest: Compiled | None) -> None:
+        super().__init__("; ".join(texts))
+        self.texts = tuple(texts)
+        self.rest = rest
 
 
 class RenderFault(ValueError):
@@ -49,15 +56,38 @@ class Compiled:
 
 
 def compile_template(source: str) -> Compiled:
-    """Raises TemplateFault."""
+    """Raises TemplateFault with each fault that stands by itself, up to MAX_FAULTS; a tag that does not end hides what comes behind it."""
+    left, texts, ends = source, list[str](), set[str]()
+    compiled: Compiled | None = None
+    for _ in range(MAX_FAULTS):
+        compiled, text, token = _read(source, left)
+        name = _tag(token)
+        if text and name not in ends:  # the end of a refused tag is no fault of its own
+            texts.append(text)
+        if token is None or name in template_library.register.tags:
+            break
+        ends.add(f"end{name}")
+        left = left[: token.position[0]] + re.sub(r"[^\n]", " ", left[slice(*token.position)]) + left[token.position[1] :]
+    if texts or compiled is None:
+        raise TemplateFault(texts, compiled)
+    return compiled
+
+
+def _read(source: str, left: str) -> tuple[Compiled | None, str, Any]:
+    """What is left of a source, compiled; or its first fault, and the token that this is about if it is about one."""
     try:
-        template = DataTemplate(source, engine=_engine())
-        return Compiled(source, template, tuple(references(template.nodelist)))
+        template = DataTemplate(left, engine=_engine())
+        return Compiled(source, template, tuple(references(template.nodelist))), "", None
     except (TooDeep, RecursionError):
-        raise TemplateFault("line 1, column 1: tags or conditions stand within each other too deep") from None
+        return None, "line 1, column 1: tags or conditions stand within each other too deep", None
     except Exception as error:  # noqa: BLE001 - mostly TemplateSyntaxError; whatever it is, it is this template's alone
         token = getattr(error, "token", None)
-        raise TemplateFault(f"{_position(source, token.position[0] if token else 0)}: {error}") from None
+        return None, f"{_position(source, token.position[0] if token else 0)}: {error}", token
+
+
+def _tag(token: Any) -> str:
+    """The name of the tag that a token is; empty for a variable, or no token."""
+    return token.contents.partition(" ")[0] if token is not None and token.token_type is TokenType.BLOCK else ""
 
 
 def render(compiled: Compiled, values: dict[str, Any], now: datetime, *, html: bool) -> tuple[str, set[str]]:
