@@ -5,7 +5,8 @@ One agent a process and a consumer group (docs/decisions/0004): a full window of
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, ClassVar, cast
 
 import aiokafka
@@ -13,7 +14,9 @@ import faust
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
+from streams.hand_over import HandOver
 from streams.membership import Membership
 from streams.settings import Settings
 from streams.shell import Shell
@@ -44,8 +47,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class Consumer(driver.Consumer):
+    """Faust's, whose records go to the agent without its conductor (streams/hand_over.py)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.hand_over = HandOver(self)
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        await self.hand_over.drain(fetcher)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in self.hand_over.done() if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self.hand_over.take_end(tp)
 
 
 class Transport(driver.Transport):
@@ -84,7 +102,6 @@ def build_app(settings: Settings, agent: str) -> App:
         topic_disable_leader=True,
         stream_wait_empty=True,
         stream_buffer_maxsize=held,
-        broker_commit_every=1000,
         broker_commit_interval=0.5,
         broker_max_poll_records=min(held, 500),
         broker_session_timeout=settings.session_timeout,
@@ -102,16 +119,17 @@ def build_app(settings: Settings, agent: str) -> App:
 
 
 def define_agent(app: App, make_shell: Callable[[], Awaitable[Shell]], topics: Sequence[str]) -> Any:
-    """Define the app's one agent: it hands every record of `topics` to the shell, which acknowledges.
+    """Define the app's one agent: every record of `topics` goes to the window of its shell, which acknowledges.
 
-    `make_shell` runs once, in the event loop, when the agent starts.
+    `make_shell` runs once, in the event loop, when the agent starts. The stream stays empty: the agent subscribes, the consumer
+    hands over (streams/hand_over.py).
     """
 
-    async def hand_over(stream: Any) -> None:
+    async def hand_over(_stream: Any) -> None:
         shell = await make_shell()
         app.membership.busy = lambda: shell.window.in_work > 0
-        async for event in stream.noack().events():
-            await shell.admit(event)
+        cast("Consumer", app.consumer).hand_over.to(shell.window)
+        await asyncio.Event().wait()  # Faust takes an agent that returned for a sound one and lets its partitions stand still
 
     channel = app.topic(*topics, key_serializer="raw", value_serializer="raw")
     return app.agent(channel, name=app.conf.id)(hand_over)

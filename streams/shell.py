@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any
 
 from streams import codec, metrics, topics
@@ -61,20 +62,15 @@ class Shell:
         self._publisher = publisher
         self._limits = limits
         self._failures_in_a_row = 0
-        self._in_work = metrics.IN_WORK.labels(agent)  # looking a labelled metric up costs more than counting
+        self.window = InOrderWindow(limits.window, self._work, on_broken)
+        metrics.IN_WORK.labels(agent).set_function(lambda: self.window.in_work)
+        self._records = cache(partial(metrics.RECORDS.labels, agent))  # looking a labelled metric up costs more than counting
         self._handling_s = metrics.HANDLING_S.labels(agent)
         self._last_ack = metrics.LAST_ACK.labels(agent)
-        self.window = InOrderWindow(limits.window, self._work, on_broken)
-
-    async def admit(self, event: Any) -> None:
-        """Take one Faust event in hand; blocks while its partition's window is full."""
-        self._in_work.inc()
-        await self.window.admit(event)
 
     async def _work(self, event: Any) -> None:
         started = time.monotonic()
         await self.process(event.message)
-        self._in_work.dec()
         self._handling_s.observe(time.monotonic() - started)
         self._last_ack.set_to_current_time()
 
@@ -87,12 +83,13 @@ class Shell:
         if isinstance(outcome, Dead):
             metrics.DEAD_LETTERS.labels(self.agent, outcome.reason).inc()
             await self._publish([dead_letter(message, source, self.agent, outcome)])
-        metrics.RECORDS.labels(self.agent, outcome.reason).inc()
+        self._records(outcome.reason).inc()
 
     async def _finish(self, outcome: Done) -> Outcome:
         try:
             await self._publish(outcome.records)
-            await self._publish(outcome.closing)
+            if outcome.closing:
+                await self._publish(outcome.closing)
         except RecordTooLarge as error:
             return Dead("too_large", str(error))
         return outcome
@@ -141,8 +138,13 @@ class Shell:
 
 def source_of(message: Any) -> Source:
     """Where a Faust message stands. Of its headers only `trace` is read, and none is ever obeyed or copied."""
-    trace = next((value for name, value in header_pairs(message.headers) if name == "trace"), b"")
-    return Source(message.topic, message.partition, message.offset, message.key, trace.decode("ascii", "replace")[:64])
+    for name, value in header_pairs(message.headers) if message.headers else ():
+        if name == "trace":
+            trace = value.decode("ascii", "replace")[:64]
+            break
+    else:
+        trace = ""
+    return Source(message.topic, message.partition, message.offset, message.key, trace)
 
 
 def header_pairs(headers: Any) -> list[tuple[str, bytes]]:
