@@ -16,6 +16,7 @@ from streams.settings import Settings, SettingsError
 from streams.state.table import TopicTables
 
 EVERY_PURPOSE = "*"
+LINGER_MS = 5.0
 
 
 def now() -> datetime:
@@ -29,7 +30,8 @@ def owner() -> str:
 
 
 def publisher(settings: Settings) -> KafkaPublisher:
-    return KafkaPublisher(settings.bootstrap)
+    """The agents': what a window of records says goes in few requests, for each costs the broker and us more than a record."""
+    return KafkaPublisher(settings.bootstrap, linger_ms=LINGER_MS)
 
 
 def smtp_pool(settings: Settings) -> SmtpPool:
@@ -71,7 +73,10 @@ def suppressions(tables: TopicTables) -> Callable[[str, str], str | None]:
     rows = tables.rows(topics.SUPPRESSIONS)
 
     def reason(hashed: str, purpose: str) -> str | None:
-        found = (rows.get(suppression_key(hashed, one)) for one in (purpose, EVERY_PURPOSE))
-        return next((row.reason for row in found if row is not None and row.suppressed), None)
+        for one in (purpose, EVERY_PURPOSE):
+            row = rows.get(suppression_key(hashed, one))
+            if row is not None and row.suppressed:
+                return str(row.reason)
+        return None
 
     return reason

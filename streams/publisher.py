@@ -59,6 +59,27 @@ class Publisher(Protocol):
         """Returns when the broker has acknowledged every record. Raises PublishFailed if it has not acknowledged all."""
 
 
+@dataclass(slots=True)
+class Unconfirmed:
+    """The records of one publish: how many the broker has not answered for, and the first failure."""
+
+    count: int
+    end: asyncio.Future[None]
+    reports: deque[tuple[Unconfirmed, KafkaError | None]]
+    failure: PublishFailed | None = None
+
+    def report(self, error: KafkaError | None, _message: object) -> None:
+        """Called in the thread that polls."""
+        self.reports.append((self, error))
+
+    def settle(self, failure: PublishFailed | None) -> None:
+        """One more is answered for. Called in the event loop."""
+        self.failure = self.failure or failure
+        self.count -= 1
+        if not self.count and not self.end.done():  # cancelled: nobody waits any more
+            self.end.set_result(None)
+
+
 class KafkaPublisher:
     """The real one. One a process; create it inside the running event loop, close() it before the loop ends."""
 
@@ -79,7 +100,7 @@ class KafkaPublisher:
                 **config,
             }
         )
-        self._reports: deque[tuple[asyncio.Future[None], KafkaError | None]] = deque()
+        self._reports: deque[tuple[Unconfirmed, KafkaError | None]] = deque()
         self._settling = False
         self._closing = False
         self._poller = threading.Thread(target=self._poll, name="publisher", daemon=True)
@@ -87,10 +108,14 @@ class KafkaPublisher:
 
     async def publish(self, records: Sequence[Record]) -> None:
         """Returns when the broker has acknowledged every record. Raises PublishFailed if it has not acknowledged all."""
-        pending = [self._produce(record) for record in records]
-        failures = [error for future in pending if (error := await _settled(future)) is not None]
-        if failures:
-            raise failures[0]
+        if not records:
+            return
+        unconfirmed = Unconfirmed(len(records), self._loop.create_future(), self._reports)
+        for record in records:
+            self._produce(record, unconfirmed)
+        await unconfirmed.end
+        if unconfirmed.failure is not None:
+            raise unconfirmed.failure
 
     async def close(self) -> None:
         """Wait for what is under way (at most its delivery timeout) and stop. May be called once."""
@@ -98,20 +123,14 @@ class KafkaPublisher:
         self._closing = True
         await asyncio.to_thread(self._poller.join)
 
-    def _produce(self, record: Record) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = self._loop.create_future()
-
-        def report(error: KafkaError | None, _message: object) -> None:
-            self._reports.append((future, error))
-
+    def _produce(self, record: Record, unconfirmed: Unconfirmed) -> None:
         headers: list[tuple[str, str | bytes | None]] | None = [("trace", record.trace.encode())] if record.trace else None
         try:
-            self._producer.produce(record.topic, record.value, record.key, record.partition, report, headers=headers)
+            self._producer.produce(record.topic, record.value, record.key, record.partition, unconfirmed.report, headers=headers)
         except BufferError as error:
-            future.set_exception(PublishFailed(str(error)))
+            unconfirmed.settle(PublishFailed(str(error)))
         except KafkaException as error:
-            future.set_exception(_failure(error.args[0]))
-        return future
+            unconfirmed.settle(_failure(error.args[0]))
 
     def _poll(self) -> None:
         while not self._closing:
@@ -122,22 +141,8 @@ class KafkaPublisher:
     def _settle(self) -> None:
         self._settling = False
         while self._reports:
-            future, error = self._reports.popleft()
-            if future.cancelled():
-                continue
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(_failure(error))
-
-
-async def _settled(future: asyncio.Future[None]) -> BaseException | None:
-    """What went wrong, when it is known. Awaiting one after the other costs less than a gathering of them."""
-    try:
-        await future
-    except PublishFailed as error:
-        return error
-    return None
+            unconfirmed, error = self._reports.popleft()
+            unconfirmed.settle(None if error is None else _failure(error))
 
 
 def _failure(error: KafkaError) -> PublishFailed:

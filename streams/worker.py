@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -47,6 +48,7 @@ SEND_DEADLINE_S = (
 )
 STOP_GRACE_S = 10.0  # how long a stopping worker begins what it holds; the rest goes back to its topic
 STOP_DEADLINE_S = 45.0  # the longest a stopping worker may take; then it ends as a crash would, which loses nothing
+GC_EVERY = 10_000  # allocations between two looks for garbage in cycles, which a mail in work makes little of
 log = logging.getLogger(__name__)
 
 MakeShell = Callable[[Settings, App], Awaitable[Shell]]
@@ -153,6 +155,9 @@ async def _ready(making: Awaitable[Shell], settings: Settings, name: str) -> She
     except Exception as error:  # noqa: BLE001 - Faust would restart the agent behind our back, for ever
         log.critical("%s cannot start: %s", name, error)
         os._exit(EXIT_RESTART_ME)
+    gc.collect()
+    gc.freeze()  # what is there now stays; looking at it again and again found nothing
+    gc.set_threshold(GC_EVERY)
     ready = settings.var / "run" / f"{name}.ready"
     await asyncio.to_thread(_touch, ready)
     return shell

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.bodies import BodyDamaged, BodyError, BodyMissing
 from gateway.smtp_out import Envelope, Withheld
-from streams import topics
+from streams import codec, topics
 from streams.agents.message import Unwritable
 from streams.delay import delayed
 from streams.domain.addresses import address_hash
@@ -55,7 +54,7 @@ from streams.events import (
 from streams.outcomes import Dead, Done, Outcome, Source
 from streams.paused import aside
 from streams.publisher import Publisher, Record
-from streams.room import Room, size_of
+from streams.room import Room, Taken, size_of
 from streams.shell import WorldBroken
 from streams.state.catch_up import Ledgers, LedgerUnusable
 from streams.state.ledger import Ledger
@@ -87,11 +86,12 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One email in hand: its record, where that stands, and the ledger of its partition."""
+    """One email in hand: its record, where that stands, the ledger of its partition, and the hash of its recipient's address."""
 
     email: EmailQueued
     source: Source
     ledger: Ledger
+    address_hash: str
 
 
 class Sender:
@@ -109,7 +109,7 @@ class Sender:
         if not isinstance(event, EmailQueued):
             return Dead("unexpected_event", type(event).__name__)
         try:
-            work = Work(event, source, await self._ports.ledgers.of(source.partition))
+            work = Work(event, source, await self._ports.ledgers.of(source.partition), address_hash(event.recipient))
         except LedgerUnusable as error:
             raise WorldBroken(str(error)) from error
         if event.email_id in self._in_work:
@@ -122,7 +122,7 @@ class Sender:
 
     def _decide(self, work: Work) -> Decision:
         known = work.ledger.state(work.email.email_id)
-        return before_attempt(work.email, Standing(*known) if known else None, self._facts_of(work.email))
+        return before_attempt(work.email, Standing(*known) if known else None, self._facts_of(work))
 
     async def _carry_out(self, decision: Decision, work: Work) -> Outcome:
         match decision:
@@ -151,11 +151,13 @@ class Sender:
             return Done("rate_limited", [self._at_its_slot(work, wait_s)])
         if wait_s > 0:
             await asyncio.sleep(wait_s)
-        async with AsyncExitStack() as room:
-            await room.enter_async_context(self._room.for_bytes(size_of(work.email)))
+        room = await self._room.take(size_of(work.email))
+        try:
             return await self._write(go, work, room)
+        finally:
+            room.leave()
 
-    async def _write(self, go: Go, work: Work, room: AsyncExitStack) -> Outcome:
+    async def _write(self, go: Go, work: Work, room: Taken) -> Outcome:
         try:
             message, envelope = await self._ports.way(work.email).messages.of(work.email)
         except (Unwritable, BodyMissing, BodyDamaged) as error:
@@ -165,7 +167,7 @@ class Sender:
             raise WorldBroken(f"the body store does not answer: {error}") from error
         return await self._offer(go, work, message, envelope, room)
 
-    async def _offer(self, go: Go, work: Work, message: bytes, envelope: Envelope, room: AsyncExitStack) -> Outcome:
+    async def _offer(self, go: Go, work: Work, message: bytes, envelope: Envelope, room: Taken) -> Outcome:
         """The attempt is recorded when the mail's turn is near: one that still waits in line is nobody's doubt."""
         decision: Decision = go
         recorded = 0.0
@@ -173,7 +175,7 @@ class Sender:
         async def may_offer() -> bool:
             nonlocal decision, recorded
             # Much may have been said while it waited; but what its own attempt left in the ledger is no news.
-            now = before_attempt(work.email, None, self._facts_of(work.email)) if recorded else self._decide(work)
+            now = before_attempt(work.email, None, self._facts_of(work)) if recorded else self._decide(work)
             decision = now if not (recorded and isinstance(now, Go)) else decision
             if not (isinstance(decision, Go) and self._ports.lease()):
                 return False
@@ -188,6 +190,7 @@ class Sender:
         try:
             spoken, mta = await self._ports.way(work.email).transport.deliver(envelope, message, may_offer, holds)
         except Withheld:
+            room.leave()
             if recorded and isinstance(decision, SetAside):
                 return await self._after(HELD_BACK, go.attempt, work)
             if not isinstance(decision, Go):
@@ -195,7 +198,7 @@ class Sender:
             if not recorded:
                 return Done("handed_back", [self._again(work, self._ports.now(), decision.attempt, work.email.max_attempts)])
             return await self._after(LEASE_LOST, decision.attempt, work)
-        await room.aclose()  # what follows may write the mail anew
+        room.leave()  # what follows may write the mail anew
         return await self._answered(judge(spoken.phase, spoken.answer), go.attempt, mta, len(message), work)
 
     async def _answered(self, verdict: Verdict, attempt: int, mta: str, size: int, work: Work) -> Outcome:
@@ -216,7 +219,7 @@ class Sender:
                 at=now,
                 attempt=go.attempt,
                 owner=self._owner,
-                address_hash=address_hash(email.recipient),
+                address_hash=work.address_hash,
                 lane=work.source.topic,
                 partition=work.source.partition,
                 offset=work.source.offset,
@@ -254,7 +257,7 @@ class Sender:
         kind = bounce_of(verdict)
         if kind is None:
             return done
-        hashed = address_hash(email.recipient)
+        hashed = work.address_hash
         bounce = EmailBounced(f"{email.email_id}/{attempt}", now, email.email_id, hashed, kind, verdict.reason, verdict.reply, "smtp")
         return Done(done.reason, [*done.records, Record.of(topics.FEEDBACK, hashed, bounce, work.source.trace)])
 
@@ -274,12 +277,12 @@ class Sender:
         )
         work.ledger.note(event)
         await self._ports.publisher.publish([self._delivery(work, event)])
-        decision = before_attempt(email, Standing(EmailState.IN_DOUBT, attempt), self._facts_of(email))
+        decision = before_attempt(email, Standing(EmailState.IN_DOUBT, attempt), self._facts_of(work))
         return await self._carry_out(decision, work) if not isinstance(decision, AlreadyDone) else Done("in_doubt")
 
-    def _facts_of(self, email: EmailQueued) -> Facts:
-        suppression = self._ports.suppression(address_hash(email.recipient), email.purpose)
-        return Facts(self._ports.control(email.request_id), suppression, self._owner, self._ports.now())
+    def _facts_of(self, work: Work) -> Facts:
+        suppression = self._ports.suppression(work.address_hash, work.email.purpose)
+        return Facts(self._ports.control(work.email.request_id), suppression, self._owner, self._ports.now())
 
     def _done(self, reason: str, work: Work, event: Any) -> Done:
         work.ledger.note(event)
@@ -287,7 +290,7 @@ class Sender:
 
     def _delivery(self, work: Work, event: Any) -> Record:
         """For the ledger of the partition that the email stands on, whoever put it there by whatever partitioner."""
-        return replace(Record.of(topics.DELIVERIES, work.email.email_id, event, work.source.trace), partition=work.source.partition)
+        return Record(topics.DELIVERIES, work.email.email_id.encode(), codec.encode(event), work.source.trace, work.source.partition)
 
     def _again(self, work: Work, at: datetime, attempt: int, max_attempts: int) -> Record:
         email = replace(work.email, attempt=attempt, max_attempts=max_attempts, reserved=False)

@@ -118,7 +118,7 @@ def parse_mailbox(text: str) -> Mailbox:
 def _display_name(phrase: str) -> str:
     quoted = QUOTED_NAME.fullmatch(phrase)
     if quoted:
-        return re.sub(r"\\(.)", r"\1", quoted[1])
+        return re.sub(r"\\(.)", r"\1", quoted[1]) if "\\" in quoted[1] else quoted[1]
     if any(character in phrase for character in '@<>";'):
         raise AddressError(f"{phrase!r} before the <address> reads as another address; put the name in double quotes")
     return phrase
@@ -126,6 +126,8 @@ def _display_name(phrase: str) -> str:
 
 def split_mailboxes(text: str) -> list[str]:
     """A comma-separated list as its trimmed items, commas inside quotes or angle brackets kept; empty items stay empty."""
+    if "," not in text:
+        return [text.strip()]
     items: list[str] = []
     current: list[str] = []
     in_quotes, escaped, depth = False, False, 0

@@ -74,6 +74,7 @@ def _tokens(name: str, value: str) -> str:
     return folded
 
 
+@lru_cache(maxsize=256)
 def _addresses(name: str, value: str) -> str:
     mailboxes = [_mailbox(item) for item in split_mailboxes(value)]
     line = f"{name}: " + ", ".join(map(" ".join, mailboxes))

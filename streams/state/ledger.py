@@ -23,6 +23,8 @@ SCHEMA = """
 """
 UPSERT = "INSERT INTO email VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET standing = max(standing, excluded.standing)"
 POSITION = "INSERT INTO position VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET next_offset = excluded.next_offset"
+MAPPED = 1 << 30  # bytes of the file that are read without being copied
+MOST_LOOKED_UP = 20_000
 FINAL_SHIFT, ATTEMPT_SHIFT = 40, 8
 STATE_OF = {standing: state for state, standing in STANDING.items()}
 
@@ -66,6 +68,8 @@ class Ledger:
         self._db.executescript(SCHEMA)
         # The agent's own connection: it reads beside a fold that is under way (write-ahead log), never waits for it.
         self._reads = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._reads.execute(f"PRAGMA mmap_size = {MAPPED}")  # a fold makes every page that it kept of its own an old one
+        self._looked_up: dict[bytes, int] = {}  # since the last fold; a mail is asked about again and again
         # Of mails in work, ahead of the fold: the topic has (or gets) the same events.
         self._noted: dict[bytes, int] = {}
 
@@ -82,9 +86,19 @@ class Ledger:
 
     def number(self, key: bytes) -> int | None:
         """The highest number recorded of a key; none if there is none."""
-        row = self._reads.execute("SELECT standing FROM email WHERE id = ?", (key,)).fetchone()
-        number = max(self._noted.get(key, -1), row[0] if row else -1)
+        number = max(self._noted.get(key, -1), self._folded(key))
         return None if number < 0 else number
+
+    def _folded(self, key: bytes) -> int:
+        """What stands in the file of a key; below 0 if nothing does."""
+        known = self._looked_up  # a fold that ends meanwhile puts another in its place, so nothing old comes into that
+        number = known.get(key)
+        if number is None:
+            row = self._reads.execute("SELECT standing FROM email WHERE id = ?", (key,)).fetchone()
+            number = row[0] if row else -1
+            if len(known) < MOST_LOOKED_UP:
+                known[key] = number
+        return number
 
     def note(self, event: Any) -> None:
         """Remember an event at once that stands on the topic but is not folded yet."""
@@ -117,6 +131,7 @@ class Ledger:
         self._db.executemany(UPSERT, sorted(rows.items()))
         self._db.execute(POSITION, (next_offset,))
         self._db.execute("COMMIT")
+        self._looked_up = {}
 
     def close(self) -> None:
         self._reads.close()
