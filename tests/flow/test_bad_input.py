@@ -167,7 +167,7 @@ def sound() -> dict[str, Any]:
 REQUESTS: dict[str, tuple[str, int, list[str]]] = {
     "no JSON": ("{", 2, ["is no JSON document"]),
     "too deep": ("[" * 100_000, 2, ["is no JSON document"]),
-    "a list": ("[]", 1, ["must be an object, not a list"]),
+    "a list": ("[]", 2, ["holds no request", "must be one JSON object"]),
     "nothing": ("{}", 1, ["request_id: is missing", "subject: is missing", "body: is missing", "recipients: is missing"]),
     "a wrong type": (json.dumps({**sound(), "subject": 7}), 1, ["subject"]),
     "wrong addresses": (json.dumps({**sound(), "sender": "nobody", "reply_to": "no@body@x"}), 1, ["sender", "reply_to"]),
