@@ -3,7 +3,8 @@
 `python -m benchmarks.inbound [MAILS]`, as root (Postfix's master wants it). `smtp-source -s 16` sends mails of 2,000 bytes to both, in
 turns, with a connection for each mail and on kept connections. Postfix's 250 means written and synced to its queue; nothing
 is delivered from there. Ours means acknowledged by Kafka: once as the embedded broker is configured (one copy, synced within
-a second), once with every write synced before it is acknowledged (flush.messages=1).
+a second), once with every write synced before it is acknowledged (flush.messages=1). Beside each rate, which other work on
+the machine disturbs, stands the processor's time for a mail, which it hardly does: ours with the broker's, Postfix's with its children's.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
@@ -77,22 +80,46 @@ def main(mails: int) -> None:
     with tempfile.TemporaryDirectory(prefix="espmail-bench-") as folder:
         settings = settings_for(Settings(var=Path(folder), jars=str(VAR / "kafka" / "jars")))
         port = settings.smtp_port + POSTFIX_PORT_AFTER_OURS
-        with Broker(settings), postfix(programs, environment, Path(folder) / "postfix", port), gateway(settings):
+        with (
+            Broker(settings) as broker,
+            postfix(programs, environment, Path(folder) / "postfix", port) as theirs,
+            gateway(settings) as ours,
+        ):
+            sides = (Side(settings.smtp_port, (ours, broker.pid)), Side(port, (theirs,)))
             for durability, flush in (("synced within a second", "9223372036854775807"), ("synced before each 250", "1")):
                 set_flush(settings, flush)
                 for way, options in WAYS.items():
-                    compare(f"{way}, {durability}", [programs / "smtp-source", *options], environment, (settings.smtp_port, port), mails)
+                    compare(f"{way}, {durability}", [programs / "smtp-source", *options], environment, sides, mails)
             print(f"records on {topics.INBOUND_MAIL}: {count(settings):,}, for {mails * ROUNDS * len(WAYS) * 2:,} mails")
 
 
-def compare(what: str, command: Sequence[str | Path], environment: dict[str, str], ports: tuple[int, int], mails: int) -> None:
+@dataclass(frozen=True)
+class Side:
+    """One of the two: where it listens, and which processes it is, with their children."""
+
+    port: int
+    pids: Sequence[int]
+
+    def processor_s(self) -> float:
+        """What its processes have used so far; those that ended count in their parents."""
+        roots = [psutil.Process(pid) for pid in self.pids]
+        times = [process.cpu_times() for root in roots for process in (root, *root.children(recursive=True))]
+        return sum(used.user + used.system + used.children_user + used.children_system for used in times)
+
+
+def compare(what: str, command: Sequence[str | Path], environment: dict[str, str], sides: tuple[Side, Side], mails: int) -> None:
     """Both in turns; medians."""
     rates: tuple[list[float], list[float]] = ([], [])
+    costs: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
-        for port, found in zip(ports, rates, strict=True):
-            found.append(rate(command, environment, port, mails))
+        for side, found, cost in zip(sides, rates, costs, strict=True):
+            before = side.processor_s()
+            found.append(rate(command, environment, side.port, mails))
+            cost.append(1e6 * (side.processor_s() - before) / mails)
     ours, theirs = map(statistics.median, rates)
+    our_cost, their_cost = map(statistics.median, costs)
     print(f"{what}: espmail {ours:,.0f} mails/s, Postfix {theirs:,.0f}: {ours / theirs:.1f} times")
+    print(f"    processor time a mail: espmail {our_cost:,.0f} us (broker included), Postfix {their_cost:,.0f} us", flush=True)
 
 
 def rate(command: Sequence[str | Path], environment: dict[str, str], port: int, mails: int) -> float:
@@ -103,23 +130,23 @@ def rate(command: Sequence[str | Path], environment: dict[str, str], port: int, 
 
 
 @contextmanager
-def gateway(settings: Settings) -> Iterator[None]:
-    """`espmail gateway` for one site."""
+def gateway(settings: Settings) -> Iterator[int]:
+    """`espmail gateway` for one site; its pid."""
     admin.apply(settings)
     site = SiteRow(sample.DOMAIN, "Bench", f"support@{sample.DOMAIN}", f"bounces@{sample.DOMAIN}", f"info@{sample.DOMAIN}", [])
     publish(settings, [Record.of(topics.SITES, site.domain, site)])
     process = subprocess.Popen([sys.executable, "-m", "cli.main", "gateway"], env={**os.environ, **settings.as_environment()})
     try:
         wait_listening(HOST, settings.smtp_port)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()
 
 
 @contextmanager
-def postfix(programs: Path, environment: dict[str, str], folder: Path, port: int) -> Iterator[None]:
-    """Postfix as it comes, without the part that delivers."""
+def postfix(programs: Path, environment: dict[str, str], folder: Path, port: int) -> Iterator[int]:
+    """Postfix as it comes, without the part that delivers; its master's pid."""
     for name in ("conf", "data", *(f"queue/{queue}" for queue in QUEUE_FOLDERS.split())):
         (folder / name).mkdir(parents=True)
         if name not in {"conf", "queue/pid"}:
@@ -132,7 +159,7 @@ def postfix(programs: Path, environment: dict[str, str], folder: Path, port: int
     process = subprocess.Popen(master, env={**environment, "MAIL_CONFIG": str(folder / "conf")})
     try:
         wait_listening(HOST, port)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()
