@@ -23,6 +23,7 @@ from streams.domain.verp import is_for_bounces
 from streams.publisher import KafkaPublisher
 from streams.settings import Settings, SettingsError
 from streams.state.table import TopicTables
+from streams.window import stop_the_world
 
 TABLES = {"accept": (topics.SITES,), "reject": DIRECTORY}  # by ESPMAIL_UNKNOWN_RECIPIENT
 FILES_BESIDE_SOCKETS = 256
@@ -41,7 +42,7 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
     _allow_files(limits.connections + FILES_BESIDE_SOCKETS)
     bodies = open_bodies(settings)
     async with _tables(settings, tables_for(settings)) as tables:
-        publisher = KafkaPublisher(settings.bootstrap, linger_ms=LINGER_MS)
+        publisher = KafkaPublisher(settings.bootstrap, linger_ms=LINGER_MS, on_fatal=stop_the_world)
         try:
             intake = Intake(publisher, bodies, settings.inline_limit, ports.now)
             reception = Reception(intake, recipients(settings, tables), limits)

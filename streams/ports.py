@@ -14,6 +14,7 @@ from streams import topics
 from streams.publisher import KafkaPublisher
 from streams.settings import Settings, SettingsError
 from streams.state.table import TopicTables
+from streams.window import stop_the_world
 
 EVERY_PURPOSE = "*"
 LINGER_MS = 5.0
@@ -31,7 +32,7 @@ def owner() -> str:
 
 def publisher(settings: Settings) -> KafkaPublisher:
     """The agents': what a window of records says goes in few requests, for each costs the broker and us more than a record."""
-    return KafkaPublisher(settings.bootstrap, linger_ms=LINGER_MS)
+    return KafkaPublisher(settings.bootstrap, linger_ms=LINGER_MS, on_fatal=stop_the_world)
 
 
 def smtp_pool(settings: Settings) -> SmtpPool:

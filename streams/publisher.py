@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,6 +59,10 @@ class Publisher(Protocol):
         """Returns when the broker has acknowledged every record. Raises PublishFailed if it has not acknowledged all."""
 
 
+def _nothing(_reason: str) -> None:
+    """For a process that ends soon anyway."""
+
+
 @dataclass(slots=True)
 class Unconfirmed:
     """The records of one publish: how many the broker has not answered for, and the first failure."""
@@ -83,7 +87,10 @@ class Unconfirmed:
 class KafkaPublisher:
     """The real one. One a process; create it inside the running event loop, close() it before the loop ends."""
 
-    def __init__(self, bootstrap: str, *, timeout_s: float = 30.0, linger_ms: float = 2.0, **config: Any) -> None:
+    def __init__(
+        self, bootstrap: str, *, timeout_s: float = 30.0, linger_ms: float = 2.0, on_fatal: Callable[[str], Any] = _nothing, **config: Any
+    ) -> None:
+        """`on_fatal` is called, on another thread, when the client has given up for good: every publish fails from then on."""
         self._loop = asyncio.get_running_loop()
         self._producer = Producer(
             {
@@ -100,6 +107,7 @@ class KafkaPublisher:
                 **config,
             }
         )
+        self._on_fatal = on_fatal
         self._reports: deque[tuple[Unconfirmed, KafkaError | None]] = deque()
         self._settling = False
         self._closing = False
@@ -119,7 +127,7 @@ class KafkaPublisher:
 
     async def close(self) -> None:
         """Wait for what is under way (at most its delivery timeout) and stop. May be called once."""
-        await asyncio.to_thread(self._producer.flush)
+        await asyncio.to_thread(self._serve, self._producer.flush)
         self._closing = True
         await asyncio.to_thread(self._poller.join)
 
@@ -134,9 +142,17 @@ class KafkaPublisher:
 
     def _poll(self) -> None:
         while not self._closing:
-            if self._producer.poll(POLL_S) and self._reports and not self._settling:
+            if self._serve(lambda: self._producer.poll(POLL_S)) and self._reports and not self._settling:
                 self._settling = True  # one wake-up settles whatever has come until it runs
                 self._loop.call_soon_threadsafe(self._settle)
+
+    def _serve(self, call: Callable[[], int]) -> int:
+        """How many reports came. The client raises here, once, what it cannot mend: a lost sequence, a fenced epoch."""
+        try:
+            return call()
+        except KafkaException as error:
+            self._on_fatal(f"Kafka's client cannot go on ({error.args[0].str()})")
+            return 1  # reports may have come with it
 
     def _settle(self) -> None:
         self._settling = False

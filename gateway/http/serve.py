@@ -27,6 +27,7 @@ from streams.reading import record_at
 from streams.settings import Settings, SettingsError
 from streams.state.table import TopicTables
 from streams.submission import policy_of
+from streams.window import stop_the_world
 
 TABLES = (topics.REQUEST_CONTROLS, topics.SUPPRESSIONS)
 CONNECTIONS = 200
@@ -65,7 +66,7 @@ async def _world(settings: Settings) -> AsyncIterator[World]:
     await asyncio.to_thread(database.ensure_schema, engine)
     await asyncio.to_thread(admin.connect, settings.bootstrap)
     tables = TopicTables(settings.bootstrap, TABLES)
-    publisher = KafkaPublisher(settings.bootstrap, timeout_s=PUBLISH_S)
+    publisher = KafkaPublisher(settings.bootstrap, timeout_s=PUBLISH_S, on_fatal=stop_the_world)
     try:
         await asyncio.to_thread(tables.wait_ready)
         yield World(

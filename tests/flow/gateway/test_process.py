@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import smtplib
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -25,50 +23,13 @@ from streams.publisher import Record
 from streams.settings import Settings
 from tests.services.env import environment
 from tests.services.gateway import LIST, MAIL, NOW, SITE
+from tests.services.gateway_process import ENDS_S, SENDER, Process, hand_in
 from tests.services.inbound import world
 from tests.services.ports import HOST, free_ports
 from tests.services.records import read
 from tests.services.until import until
 
 pytestmark = pytest.mark.broker
-SENDER = "ann@x.org"
-ENDS_S = 60
-
-
-@dataclass
-class Process:
-    """A gateway process, and what it says."""
-
-    settings: Settings
-    log: Path
-    child: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Returns when it takes mail."""
-        with self.log.open("ab") as log:
-            self.child = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "gateway"], env=environment(self.settings), stdout=log, stderr=log
-            )
-        until(self._greets, "the gateway greets")
-
-    def kill(self) -> None:
-        """As a crash would."""
-        assert self.child is not None
-        self.child.kill()
-        self.child.wait()
-
-    def stop(self) -> int:
-        """As a person would; returns the exit code."""
-        assert self.child is not None
-        self.child.send_signal(signal.SIGTERM)
-        return self.child.wait(ENDS_S)
-
-    def _greets(self) -> bool:
-        try:
-            with socket.create_connection((HOST, self.settings.smtp_port), ENDS_S) as connection:
-                return connection.recv(4) == b"220 "
-        except OSError:
-            return False
 
 
 @pytest.fixture
@@ -88,15 +49,6 @@ def process(settings: Settings, tmp_path: Path) -> Iterator[Process]:
     assert process.child is not None
     process.child.kill()
     process.child.wait()
-
-
-def hand_in(settings: Settings, content: bytes, *recipients: str) -> bool:
-    """True if it was answered 250; a refusal or a broken connection before that is false."""
-    accepted = False
-    with contextlib.suppress(OSError, smtplib.SMTPException), smtplib.SMTP(HOST, settings.smtp_port, timeout=ENDS_S) as client:
-        client.sendmail(SENDER, recipients or [LIST], content)
-        accepted = True
-    return accepted
 
 
 def hand_in_all(settings: Settings, contents: Collection[bytes], count: int | None, then: Callable[[], None]) -> list[bytes]:
