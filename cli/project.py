@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from projections.gauges import Gauges
     from projections.reporter import Reporter
     from projections.runner import Projector
     from streams.events import DeadLettered
@@ -42,13 +43,17 @@ def command(
     """
     from projections import database
     from projections.feed import Feed
+    from projections.gauges import Gauges
     from projections.reporter import reporting
     from projections.runner import Projector
+    from streams import metrics
 
     settings = shared.settings()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     engine = database.open_engine(settings.database_url)
     database.ensure_schema(engine)
+    if not until_caught_up:
+        metrics.serve(settings.metrics_port, "project")
     feed = Feed(settings.bootstrap)
     try:
         ends = {partition: extent.high for partition, extent in feed.extents().items()} if until_caught_up else None
@@ -57,7 +62,7 @@ def command(
         if not as_json:
             typer.echo(f"folding {settings.bootstrap} into {engine.url.render_as_string(hide_password=True)}")
         with contextlib.nullcontext() if until_caught_up else reporting(reporter(settings, engine)):
-            _run(projector, lambda: ends is not None and feed.at_end(ends), as_json=as_json)
+            _run(projector, Gauges(projector), lambda: ends is not None and feed.at_end(ends), as_json=as_json)
     finally:
         feed.close()
         engine.dispose()
@@ -83,13 +88,14 @@ def park(settings: Settings, letters: Sequence[DeadLettered]) -> None:
     publish(settings, [Record(topics.DEAD_LETTERS, letter.key or b"", codec.encode(letter)) for letter in letters])
 
 
-def _run(projector: Projector, done: Callable[[], bool], *, as_json: bool) -> None:
+def _run(projector: Projector, gauges: Gauges, done: Callable[[], bool], *, as_json: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())  # the batch in hand is finished first
     began = time.monotonic()
     while not stop.is_set() and not done():
         projector.run_once()
+        gauges.observe()
     seconds = time.monotonic() - began
     if as_json:
         shared.print_json({"records": projector.folded, "seconds": round(seconds, 3), "caught_up": done()})

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from aiosmtpd import smtp
 
 from gateway import smtp_in_rules as rules
 from gateway.bodies import BodiesFull, BodyError
 from gateway.intake import Envelope, Intake
-from gateway.limits import Doors, Limits
+from gateway.limits import Doors, Limits, Memory
+from streams import metrics
 from streams.publisher import PublishFailed
 
-HOOKS = ("handle_MAIL", "handle_RCPT", "handle_RSET", "handle_NOOP", "handle_QUIT")
 log = logging.getLogger(__name__)
 
 
@@ -36,6 +37,7 @@ class Reception:
     def __init__(self, intake: Intake, recipients: rules.Recipients, limits: Limits) -> None:
         self.limits = limits
         self.stopping = False
+        self.memory = Memory(limits)
         self._doors = Doors(limits)
         self._inside: dict[Inside, str] = {}
         self._empty = asyncio.Event()
@@ -43,11 +45,22 @@ class Reception:
         self._intake = intake
         self._recipients = recipients
         self._storing: set[asyncio.Task[str]] = set()
+        self.hooks: dict[str, Callable[..., Any]] = {
+            "MAIL": self.handle_MAIL,
+            "RCPT": self.handle_RCPT,
+            "RSET": self.handle_RSET,
+            "NOOP": self.handle_NOOP,
+            "QUIT": self.handle_QUIT,
+        }
 
-    async def accept(self, envelope: Envelope, content: bytes) -> str:
-        """The reply to the final dot. If the client hangs up meanwhile, the mail is stored all the same."""
+    async def accept(self, envelope: Envelope, content: bytes, done: Callable[[], object] = lambda: None) -> str:
+        """The reply to the final dot; `done` is called when the content is needed no more.
+
+        If the client hangs up meanwhile, the mail is stored all the same.
+        """
         task = asyncio.create_task(self._store(envelope, content))
         self._storing.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(lambda _: done())
         task.add_done_callback(self._storing.discard)
         return await asyncio.shield(task)
 
@@ -56,6 +69,7 @@ class Reception:
         if self.stopping or not self._doors.enter(client):
             return False
         self._inside[session] = client
+        metrics.GATEWAY_CONNECTIONS.inc()
         self._empty.clear()
         return True
 
@@ -64,6 +78,7 @@ class Reception:
         client = self._inside.pop(session, None)
         if client is not None:
             self._doors.leave(client)
+            metrics.GATEWAY_CONNECTIONS.dec()
         if not self._inside:
             self._empty.set()
 
@@ -83,7 +98,7 @@ class Reception:
         try:
             refusal = rules.refuse_content(content, self.limits)
             if refusal is None:
-                await self._intake.accept(envelope, content)
+                await self._take(envelope, content)
         except BodiesFull as error:
             log.error("%s; clients are told to come back", error)
             return rules.STORE_FULL
@@ -94,6 +109,13 @@ class Reception:
             log.exception("mail not taken: a fault of this program; the client was told to come back")
             return rules.TRY_LATER
         return refusal or rules.ACCEPTED
+
+    async def _take(self, envelope: Envelope, content: bytes) -> None:
+        began = time.monotonic()
+        await self._intake.accept(envelope, content)
+        metrics.GATEWAY_DURABLE_S.observe(time.monotonic() - began)
+        metrics.GATEWAY_ACCEPTED.inc()
+        metrics.GATEWAY_ACCEPTED_BYTES.inc(len(content))
 
     async def handle_MAIL(self, _server: object, _session: object, envelope: smtp.Envelope, address: str, _options: object) -> str:
         refusal = rules.refuse_sender(address, utf8=envelope.smtp_utf8)
@@ -118,5 +140,5 @@ class Reception:
         return rules.BYE
 
     def __dir__(self) -> Sequence[str]:
-        """For aiosmtpd, which searches its handler's names twice for each connection."""
-        return HOOKS
+        """For aiosmtpd, which searches its handler's names twice for each connection; it is given `hooks`."""
+        return ()

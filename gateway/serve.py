@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import resource
 import socket
@@ -18,7 +19,7 @@ from gateway.listen import close_sockets, described, open_sockets
 from gateway.reception import Reception
 from gateway.smtp_in import Identity
 from gateway.smtp_in_rules import Recipients
-from streams import admin, ports, topics
+from streams import admin, metrics, ports, topics
 from streams.domain.verp import is_for_bounces
 from streams.publisher import KafkaPublisher
 from streams.settings import Settings, SettingsError
@@ -28,6 +29,7 @@ from streams.window import stop_the_world
 TABLES = {"accept": (topics.SITES,), "reject": DIRECTORY}  # by ESPMAIL_UNKNOWN_RECIPIENT
 FILES_BESIDE_SOCKETS = 256
 LINGER_MS = 0.5  # clients wait for each answer: what waits longer for company only makes them wait (2 ms cost a third of the rate)
+GARBAGE = 20_000  # objects; of some hundred connections, a few MB
 log = logging.getLogger(__name__)
 
 
@@ -38,21 +40,32 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
     """
     logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's; it quotes clients, and a hostile one would write our log
     identity = identity_of(settings)
-    limits = Limits(mail=settings.max_mail)
+    limits = limits_of(settings)
     _allow_files(limits.connections + FILES_BESIDE_SOCKETS)
     bodies = open_bodies(settings)
+    metrics.serve(settings.metrics_port, "gateway")
     async with _tables(settings, tables_for(settings)) as tables:
         publisher = KafkaPublisher(settings.bootstrap, linger_ms=LINGER_MS, on_fatal=stop_the_world)
         try:
             intake = Intake(publisher, bodies, settings.inline_limit, ports.now)
             reception = Reception(intake, recipients(settings, tables), limits)
             servers = await open_sockets(settings, reception, identity)
+            _calm_collector()
             ready(described(settings))
             await stop.wait()
             close_sockets(servers)
             await reception.stop()
         finally:
             await publisher.close()
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What clients may take. Raises SettingsError where a mail of the allowed size could never come in."""
+    if settings.mail_memory < settings.max_mail:
+        raise SettingsError(
+            f"ESPMAIL_MAIL_MEMORY takes at least ESPMAIL_MAX_MAIL, which is {settings.max_mail}, not {settings.mail_memory}"
+        )
+    return Limits(mail=settings.max_mail, memory=settings.mail_memory)
 
 
 def identity_of(settings: Settings) -> Identity:
@@ -98,6 +111,12 @@ async def _tables(settings: Settings, names: Sequence[str]) -> AsyncIterator[Top
         yield tables
     finally:
         await asyncio.to_thread(tables.close)
+
+
+def _calm_collector() -> None:
+    """What stands at the start stays, and each connection leaves a few cycles: looking for them after every few mails costs a tenth."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 10, 10)
 
 
 def _allow_files(wanted: int) -> None:

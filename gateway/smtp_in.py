@@ -11,6 +11,7 @@ What differs from aiosmtpd, and why (reliability.md, section 3 and rows I):
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Sequence
@@ -22,12 +23,13 @@ from aiosmtpd import smtp
 from gateway import smtp_in_rules as rules
 from gateway.intake import Envelope
 from gateway.reception import Reception
-from gateway.smtp_in_data import PIECE, read_mail
+from gateway.smtp_in_data import PIECE, NoRoom, read_mail
+from streams import metrics
 
 NULL_SENDER = "<>"
 CHATTER = ("NOOP", "VRFY", "EXPN", "HELP", "EHLO", "HELO", "LHLO")
 HELO_LENGTH = 255
-COMMANDS = tuple(name for name in dir(smtp.SMTP) if name.startswith("smtp_") and name != "smtp_AUTH")
+COMMANDS = {name.removeprefix("smtp_"): name for name in dir(smtp.SMTP) if name.startswith("smtp_") and name != "smtp_AUTH"}
 log = logging.getLogger(__name__)
 
 
@@ -65,13 +67,15 @@ class Session(smtp.SMTP):
             command_call_limit={"*": 1_000_000, **dict.fromkeys(CHATTER, self._limits.chatter)},
             loop=loop,
         )
+        self._handle_hooks = reception.hooks
+        self._smtp_methods = {command: getattr(self, name) for command, name in COMMANDS.items()}
         if lmtp:
             self._smtp_methods["LHLO"] = self._smtp_methods.pop("EHLO")
             del self._smtp_methods["HELO"]
 
     def __dir__(self) -> Sequence[str]:
-        """aiosmtpd searches its protocol's names thrice for each connection; these are the ones it can find (half its cost)."""
-        return COMMANDS
+        """aiosmtpd searches all names of its protocol and its handler for every connection, at half its cost; we say what is there."""
+        return ()
 
     # -- coming and going ------------------------------------------------------------------------------------------
 
@@ -103,6 +107,7 @@ class Session(smtp.SMTP):
 
     def _turn_away(self, transport: Any) -> None:
         transport.set_protocol(asyncio.Protocol())  # aiosmtpd would start a session
+        _count(rules.BUSY)
         transport.write(f"{rules.BUSY}\r\n".encode())
         transport.close()
 
@@ -111,6 +116,7 @@ class Session(smtp.SMTP):
 
     def _say_and_close(self, reply: str) -> None:
         if self.transport is not None:
+            _count(reply)
             self._writer.write(f"{reply}\r\n".encode())
             self.transport.close()
 
@@ -122,6 +128,7 @@ class Session(smtp.SMTP):
             status = rules.with_enhanced_code(status)
             self._errors += 1
         if self._errors <= self._limits.errors:
+            _count(status)
             await super().push(status)
         else:
             self._say_and_close(rules.TOO_MANY_ERRORS)
@@ -170,18 +177,32 @@ class Session(smtp.SMTP):
     async def _take_mail(self) -> None:
         envelope = self._envelope()
         self._taking = True
+        metrics.GATEWAY_IN_FLIGHT.inc()
         try:
             await self.push(rules.SEND_IT)
-            content = await read_mail(self._reader, self._limits.mail)
-            reply = rules.TOO_BIG if content is None else await self._reception.accept(envelope, content)
+            reply = await self._reply_to_mail(envelope)
             self.envelope = self._create_envelope()
             if reply == rules.ACCEPTED:
                 self._errors = 0  # whoever delivers mail may be refused some of it, for as long as it likes
             await self.push("\r\n".join([reply] * (len(envelope.rcpt_tos) if self._lmtp else 1)))
         finally:
             self._taking = False
+            metrics.GATEWAY_IN_FLIGHT.dec()
         if self._reception.stopping:
             self._say_and_close(rules.STOPPING)
+
+    async def _reply_to_mail(self, envelope: Envelope) -> str:
+        """The mail holds its memory until it is stored, whether the client stays for the answer or not."""
+        held = self._reception.memory.hold()
+        with contextlib.ExitStack() as until_stored:
+            until_stored.callback(held.release)
+            try:
+                content = await read_mail(self._reader, self._limits.mail, held.grow)
+            except NoRoom:
+                return rules.STORE_FULL
+            if content is None:
+                return rules.TOO_BIG
+            return await self._reception.accept(envelope, content, until_stored.pop_all().close)
 
     async def _in_step(self) -> bool:
         """True unless the client has sent more than the command that must be the last of its group (RFC 2920, section 3.1).
@@ -214,3 +235,9 @@ class Session(smtp.SMTP):
         """The name by RFC 3848."""
         base = "LMTP" if self._lmtp else "ESMTP" if self.session.extended_smtp else "SMTP"
         return base + ("S" if self.session.ssl else "")
+
+
+def _count(reply: str) -> None:
+    """A refusal, by its codes: there are only so many, whatever clients say."""
+    if reply[0] in rules.GENERAL:
+        metrics.GATEWAY_REFUSED.labels(rules.with_enhanced_code(reply)[: len("550 5.7.1")].strip()).inc()

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 PIECE = 65_536  # the stream's buffer must hold as much
 END = b"\r\n.\r\n"
 LINE_OF_A_DOT = END[2:]
 
 
-async def read_mail(reader: asyncio.StreamReader, limit: int) -> bytes | None:
+class NoRoom(Exception):
+    """The mail was read and dropped, for want of memory: it may come again."""
+
+
+async def read_mail(reader: asyncio.StreamReader, limit: int, has_room: Callable[[int], bool] = lambda _size: True) -> bytes | None:
     """The mail, its dots of transparency taken off; none if it is of more than `limit` bytes, and then it was read and dropped.
 
-    Leaves unread what follows the final dot. Only CRLF is a line end: nothing else ends the mail (CVE-2024-27305).
+    `has_room` is asked as the mail grows, with its size so far; if it once says no, the rest is read and dropped and NoRoom
+    raised. Leaves unread what follows the final dot. Only CRLF is a line end: nothing else ends the mail (CVE-2024-27305).
     """
-    data, fits = bytearray(), True
+    data, size, kept = bytearray(), 0, True
     while not (data.endswith(END) or data == LINE_OF_A_DOT):
-        data += await _read_piece(reader)
-        fits = fits and len(data) <= limit + len(LINE_OF_A_DOT)
-        if not fits:
+        piece = await _read_piece(reader)
+        data += piece
+        size += len(piece)
+        kept = kept and size <= limit + len(LINE_OF_A_DOT) and has_room(size)
+        if not kept:
             del data[: -len(END)]
-    if not fits:
+    if size > limit + len(LINE_OF_A_DOT):
         return None
+    if not kept:
+        raise NoRoom
     del data[-len(LINE_OF_A_DOT) :]
     return bytes(data[1:] if data.startswith(b".") else data).replace(b"\r\n.", b"\r\n")
 

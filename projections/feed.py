@@ -112,6 +112,11 @@ class Feed:
             self._probe()
         return [self._record(message) for message in messages if self._is_record(message)]
 
+    def ends(self) -> dict[Partition, int]:
+        """The offset behind the last record of each partition that is read, as far as the broker's answers have told. Asks nobody."""
+        known = {partition: self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True) for partition in self.reached}
+        return {partition: found[1] for partition, found in known.items() if found[1] >= 0}
+
     def at_end(self, ends: Mapping[Partition, int]) -> bool:
         """True when everything before these offsets has been taken."""
         return all(self.reached.get(partition, 0) >= end for partition, end in ends.items())

@@ -58,6 +58,7 @@ class Settings:
     lmtp_port: int = _set(8024, "port of the gateway's LMTP; 0: none")
     lmtp_socket: str = _set("", "path of the gateway's LMTP unix socket; empty: none")
     max_mail: int = _set(26_214_400, "largest inbound mail")
+    mail_memory: int = _set(268_435_456, "bytes of big inbound mails in the gateway's memory at once; more are told to come back (452)")
     unknown_recipient: str = _set("accept", "accept: unknown local parts get a notice; reject: 550 at RCPT")
     check_senders: int = _set(
         0, "1: where no trusted MTA did, ask the DNS (SPF, DKIM, DMARC) who vouches for a sender; hold what nobody does"
@@ -74,7 +75,9 @@ class Settings:
     domain_rate: float = _set(0.0, "mails a second to one recipient domain; 0: no limit until the domain asks for less")
     backoff: float = _set(1.0, "factor on all waits between attempts; below 1 only for trials")
     session_timeout: float = _set(10.0, "seconds until a silent worker's partitions go to others")
-    metrics_port: int = _set(0, "port of the worker's Prometheus metrics on loopback; 0: none")
+    metrics_port: int = _set(
+        0, "first port of the Prometheus metrics on loopback: each agent, then the gateway, then the projector; 0: none"
+    )
     web_host: str = _set("127.0.0.1", "address that the HTTP gateway listens on")
     web_port: int = _set(8080, "port of the HTTP gateway and the dashboard; 0: `espmail up` starts none")
     web_limit: int = _set(67_108_864, "largest request document that the HTTP gateway takes")

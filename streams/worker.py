@@ -18,11 +18,10 @@ from typing import Any, NoReturn, cast
 
 import faust
 import uvloop
-from prometheus_client import start_http_server
 
 from gateway.bodies import open_bodies
 from gateway.signing import load_signing_key
-from streams import ports, topics
+from streams import metrics, ports, topics
 from streams.agents import feedback, route
 from streams.agents.chunks import Chunks
 from streams.agents.delay import Wheel
@@ -32,7 +31,7 @@ from streams.agents.resume import Resumer
 from streams.agents.send import Ports, Sender
 from streams.app import App, build_app, define_agent
 from streams.domain.soft_bounces import SoftPolicy
-from streams.reads import NAMES, READS
+from streams.reads import READS
 from streams.settings import Settings
 from streams.shell import Limits, Shell
 from streams.state.catch_up import Ledgers
@@ -133,8 +132,7 @@ def run(settings: Settings, name: str) -> NoReturn:
     """Run one agent until SIGTERM or SIGINT, then end the process: 0 after a clean stop, 70 if it must be started again."""
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {name} %(levelname)s %(message)s")
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port + NAMES.index(name), addr="127.0.0.1")
+    metrics.serve(settings.metrics_port, name)
     if name == "delay":
         _end(asyncio.run(_turn_wheel(settings)))
     app = build_app(settings, name)

@@ -145,6 +145,6 @@ def test_every_metric_has_a_panel() -> None:
         assert any(name.startswith(metric.removesuffix("_count").removesuffix("_sum").removesuffix("_bucket")) for name in shown), metric
 
 
-def test_every_agents_metrics_are_scraped() -> None:
+def test_every_processs_metrics_are_scraped() -> None:
     scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]["static_configs"][0]
-    assert [int(target.split(":")[1]) for target in scraped["targets"]] == [9470 + number for number in range(len(NAMES))]
+    assert [int(target.split(":")[1]) for target in scraped["targets"]] == [9470 + number for number in range(len(metrics.SERVED))]

@@ -15,11 +15,12 @@ from sqlalchemy import Engine, text
 
 from projections import database
 from projections.database import DatabaseUnusable
-from streams import topics
+from streams import metrics, topics
 from streams.settings import Settings
 from tests.services.env import environment
 from tests.services.ports import HOST, free_ports
 from tests.services.projecting import catch_up, mails, send, sent
+from tests.services.scraping import scraped
 from tests.services.until import until
 
 pytestmark = pytest.mark.broker
@@ -64,6 +65,33 @@ def test_sigterm_ends_it_with_everything_folded_committed(engine: Engine, settin
     output, _ = child.communicate(timeout=20)
     assert child.returncode == 0
     assert "folded 300 records" in output
+
+
+def test_metrics_say_how_far_it_is(engine: Engine, settings: Settings, tmp_path: Path) -> None:
+    served = replace(settings, metrics_port=free_ports() - metrics.SERVED.index("project"))
+    send(served, mails(0, 100))
+    child = subprocess.Popen([sys.executable, "-m", "cli.main", "project"], env=environment(served), stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: sent(engine) == 100, "everything is folded")
+        found = until(lambda: all_folded(served), "the metrics say so too")
+        assert found["espmail_projector_folded_total"] == 300
+        assert found["espmail_projector_last_commit_timestamp_seconds"] > 0
+        second = espmail(served, "project")
+        assert (second.returncode, second.stdout, second.stderr.count("\n")) == (1, "", 1)
+        assert "choose another ESPMAIL_METRICS_PORT" in second.stderr
+    finally:
+        child.terminate()
+        assert child.wait(60) == 0
+
+
+def all_folded(settings: Settings) -> dict[str, float]:
+    """What is served, once the deliveries' partitions are known and nothing is left of them."""
+    try:
+        found = scraped(settings, "project")
+    except OSError:  # not up yet
+        return {}
+    lags = [value for name, value in found.items() if name.startswith("espmail_projector_lag") and topics.DELIVERIES in name]
+    return found if lags and not any(lags) and found["espmail_projector_folded_total"] >= 300 else {}
 
 
 def test_a_database_that_is_down_is_one_clear_line(fresh_topics: Settings) -> None:
