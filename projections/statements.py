@@ -42,10 +42,15 @@ def upsert(table: Table, source: str) -> str:
 
 @cache
 def update_one(table: Table, columns: Columns) -> str:
-    """SQLite: takes one row's `columns`. Unlike an upsert, it leaves alone the indexes of all other columns."""
-    at = {name: f'"{name}" = ?{place}' for place, name in enumerate(columns, 1)}
-    changes = ", ".join(text for name, text in at.items() if name not in key_of(table))
-    return f"UPDATE {full_name(table)} SET {changes} WHERE {' AND '.join(at[name] for name in key_of(table))}"  # noqa: S608
+    """SQLite: takes one row's `columns`, of which the key is last. Unlike an upsert, it leaves alone the indexes of all other columns."""
+    is_given = [f'"{name}" = ?' for name in columns]
+    others = len(columns) - len(key_of(table))
+    return f"UPDATE {full_name(table)} SET {', '.join(is_given[:others])} WHERE {' AND '.join(is_given[others:])}"  # noqa: S608
+
+
+@cache
+def key_last(table: Table, columns: Columns) -> Columns:
+    return (*(name for name in columns if name not in key_of(table)), *key_of(table))
 
 
 def values_of(columns: Iterable[str]) -> str:

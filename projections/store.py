@@ -62,13 +62,14 @@ def _read_composite(connection: Connection, name: str, table: Table, keys: list[
 
 
 def _write(connection: Connection, table: Table, columns: Columns, rows: list[Row]) -> None:
-    values = statements.encoded(table, columns, connection.dialect, rows)
-    whole = len(columns) == len(table.columns)
-    if connection.dialect.name == "sqlite":
-        text = statements.upsert(table, statements.values_of(columns)) if whole else statements.update_one(table, columns)
+    whole, sqlite = len(columns) == len(table.columns), connection.dialect.name == "sqlite"
+    ordered = columns if whole else statements.key_last(table, columns)
+    values = statements.encoded(table, ordered, connection.dialect, rows)
+    if sqlite:
+        text = statements.upsert(table, statements.values_of(columns)) if whole else statements.update_one(table, ordered)
         connection.exec_driver_sql(text, values)
     else:
-        _copy(connection, table, columns, values, whole=whole)
+        _copy(connection, table, ordered, values, whole=whole)
 
 
 def _copy(connection: Connection, table: Table, columns: Columns, values: Sequence[tuple[Any, ...]], *, whole: bool) -> None:
