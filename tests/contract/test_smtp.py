@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from gateway.smtp_out import MAX_REPLY_BYTES, Envelope, Spoken, Withheld
 from gateway.smtp_pool import Access, SmtpPool
 from streams.domain.delivery import Fault, Phase, Reply, judge
+from tests.services.certificates import self_signed
 from tests.services.ports import HOST, free_ports
 from tests.services.sink import At, Sink, running_sink
 from tests.services.until import until
@@ -136,6 +139,31 @@ async def test_required_tls_that_is_not_offered_gives_nothing_away() -> None:
         verdict = judge(spoken.phase, spoken.answer)
         assert (verdict.kind, verdict.whole_server) == ("defer", True)
         assert {command[:4].upper() for command in sink.commands} <= {b"EHLO", b"QUIT", b"STAR"}
+
+
+@pytest.fixture
+def disguised(tmp_path: Path) -> Iterator[Sink]:
+    """An MTA that offers TLS and AUTH, with a certificate that nobody vouches for."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(self_signed(tmp_path / "sink.pem", "localhost"))
+    with running_sink(Sink(extensions=("PIPELINING", "STARTTLS", "AUTH PLAIN"), tls=tls)) as sink:
+        yield sink
+
+
+async def test_required_tls_with_a_certificate_that_nobody_vouches_for_gives_nothing_away(disguised: Sink) -> None:
+    """X-16: as if it had not been offered."""
+    spoken = await offer(disguised, access=Access("required", "user", "secret"))
+    verdict = judge(spoken.phase, spoken.answer)
+    assert (spoken.phase, verdict.kind, verdict.whole_server) == (Phase.TLS, "defer", True)
+    assert {command[:4].upper() for command in disguised.commands} == {b"EHLO", b"STAR"}
+    assert disguised.taken == []
+
+
+async def test_opportunistic_tls_takes_any_certificate(disguised: Sink) -> None:
+    """It guards against who only listens (RFC 7435): without it the mail would go in clear."""
+    await offer(disguised)
+    assert [command[:4].upper() for command in disguised.commands][:3] == [b"EHLO", b"STAR", b"EHLO"]
+    assert disguised.taken == [(ENVELOPE.recipient, MAIL)]
 
 
 async def test_a_server_that_stops_reading_is_no_doubt() -> None:

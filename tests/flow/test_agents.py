@@ -155,3 +155,21 @@ def test_told_to_stop_it_finishes_what_is_in_work(odd: Odd) -> None:
         assert agent.end() == 0
     assert odd.committed == 1
     assert [event.inbound_id for event in odd.echoed] == [slow]
+
+
+@pytest.mark.parametrize("storm", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_again_and_again_it_stops_once(odd: Odd, storm: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
+    """F-11: the record in work still ends and is committed, or comes again; no traceback, and the process is gone."""
+    (slow,) = odd.put("wait:gate")
+    with odd.running() as agent:
+        odd.wait_for(slow)
+        for _ in range(10):
+            agent.signal(storm)
+        odd.release("gate")
+        code = agent.end()
+    assert code in {0, 70, 128 + storm, -storm}
+    assert "Traceback" not in capfd.readouterr().err
+    assert code != 0 or odd.committed == 1
+    with odd.running():
+        until(lambda: odd.committed == 1, "it is acknowledged, now or before")
+    assert {event.inbound_id for event in odd.echoed} == {slow}

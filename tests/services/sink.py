@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import ssl
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
@@ -36,9 +37,10 @@ class At:
 
 @dataclass
 class Sink:
-    """What it took and what it was told; `script` before the mail comes."""
+    """What it took and what it was told; `script` before the mail comes. `tls`: STARTTLS is answered, with this certificate."""
 
     port: int = 0
+    tls: ssl.SSLContext | None = None
     banner: bytes = b"220 sink ESMTP\r\n"
     extensions: Sequence[str] = PIPELINING
     taken: list[tuple[str, bytes]] = field(default_factory=list)
@@ -55,7 +57,7 @@ class Sink:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with contextlib.suppress(ConnectionError, ValueError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            with contextlib.suppress(ConnectionError, ssl.SSLError, ValueError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await _Conversation(self, reader, writer).run()
         finally:
             writer.close()
@@ -92,6 +94,9 @@ class _Conversation:
         elif verb == b"DATA":
             if await self._at("DATA", b"354 go on\r\n"):
                 await self._take()
+        elif verb == b"STAR" and self.sink.tls is not None:
+            self._say(b"220 2.0.0 go on\r\n")
+            await self.writer.start_tls(self.sink.tls)
         elif verb == b"QUIT":
             self._say(b"221 bye\r\n")
             raise _HangUp
