@@ -5,15 +5,18 @@ from __future__ import annotations
 import getpass
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import shared
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 InboundId = Annotated[str, typer.Argument(help="The mail's id, or its beginning, as `list` shows it.", metavar="INBOUND_ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object a line.")]
-LIST_COLUMNS = ("inbound_id", "received_at", "mail_from", "rcpt_to", "decision", "reason", "emails")
+DECISIONS = ("deliver", "hold", "notice", "drop")
 ID_SHOWN = 10
 SHOWN = ("received_at", "mail_from", "rcpt_to", "client", "size", "decision", "reason", "handler", "seq", "moderation", "moderated_by")
 EVERY = 100_000
@@ -39,18 +42,20 @@ def list_them(
 
     Example: espmail inbound list --to m123-class@splash.example.org --decision drop
     """
-    from cli.status import plain, print_table, tables
+    from cli.status import plain, tables
     from projections import queries
+    from streams.errors import UsageError
 
+    if decision and decision not in DECISIONS:
+        raise UsageError(f"--decision takes {', '.join(DECISIONS)}, not {decision!r}")
     with tables(shared.settings()) as connection:
         mails = queries.find_inbound(
             connection, sender=sender, to=to, decision=decision, since=shared.instant("--since", since) if since else None, most=most
         )
-    if not as_json:
-        return print_table(LIST_COLUMNS, [{**mail, "inbound_id": mail["inbound_id"][:ID_SHOWN]} for mail in mails])
     for mail in mails:
-        shared.print_json(plain(mail))
-    return None
+        shared.print_json(plain(mail)) if as_json else typer.echo(entry(mail, f"{_decided(mail)}, {mail['emails']} out"))
+    if not mails and not as_json:
+        typer.echo("no such mail")
 
 
 def show(inbound_id: InboundId, as_json: AsJson = False) -> None:
@@ -63,7 +68,7 @@ def show(inbound_id: InboundId, as_json: AsJson = False) -> None:
     for name in SHOWN:
         if mail[name] not in (None, ""):
             typer.echo(f"{name.replace('_', ' ')}: {plain(mail[name])}")
-    typer.echo(f"authentication: {_vouched(mail)}")
+    typer.echo(f"authentication: {vouched(mail)}")
     for _, reason in mail["skipped"]:
         typer.echo(f"left out: {reason}")
     return print_emails(copies, as_json=False)
@@ -115,14 +120,38 @@ def reason_for(mail: Mapping[str, Any], copies: Sequence[Mapping[str, Any]], add
         return f"it was left out: {skipped[address_hash(address)]}"
     if mail["decision"] != "deliver":
         decided = f"nobody got a copy: {mail['decision'] or 'not decided yet'}, {mail['reason'] or 'route has not come to it'}"
-        return f"{decided} ({_vouched(mail)})" if mail["reason"] == "sender_not_authenticated" else decided
+        return f"{decided} ({vouched(mail)})" if mail["reason"] == "sender_not_authenticated" else decided
     return "it was not on the list, as the list stood when the mail was routed"
 
 
-def _vouched(mail: Mapping[str, Any]) -> str:
+def entry(mail: Mapping[str, Any], *said: str) -> str:
+    """A mail in a list for people: two lines or more, which fit a terminal where the addresses do."""
+    at = f"{mail['received_at']:%Y-%m-%d %H:%M:%SZ}" if mail["received_at"] else "time unknown"
+    first, *more = said
+    lines = [f"{mail['mail_from'] or '<>'} to {mail['rcpt_to']}", *more]
+    return "\n".join([f"{mail['inbound_id'][:ID_SHOWN]}  {at}  {first}", *(f"{'':{ID_SHOWN}}  {line}" for line in lines)])
+
+
+def whole_id(connection: Connection, beginning: str) -> str | None:
+    """The id that begins so; none if there is none. Raises UserError if there are several."""
+    from projections import queries
+    from streams.errors import UserError
+
+    found = queries.inbound_ids(connection, beginning)
+    if len(found) > 1:
+        raise UserError(f"several mails have an id that begins with {beginning}; say more of it")
+    return found[0] if found else None
+
+
+def vouched(mail: Mapping[str, Any]) -> str:
+    """Who vouched for a mail's sender, in words."""
     from streams.domain.routing.authentication import in_words, judgement_of
 
     return in_words(judgement_of(mail["judged"]))
+
+
+def _decided(mail: Mapping[str, Any]) -> str:
+    return f"{mail['decision']}: {mail['reason']}" if mail["decision"] else "not decided yet"
 
 
 def _mail(inbound_id: str) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
@@ -132,10 +161,8 @@ def _mail(inbound_id: str) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any
     from streams.errors import UserError
 
     with tables(shared.settings()) as connection:
-        found = queries.inbound_ids(connection, inbound_id)
-        if len(found) > 1:
-            raise UserError(f"several mails have an id that begins with {inbound_id}; say more of it")
-        mail = queries.inbound(connection, found[0]) if found else None
+        found = whole_id(connection, inbound_id)
+        mail = queries.inbound(connection, found) if found else None
         if mail is None:
             raise UserError(f"no mail {inbound_id} has been folded; is `espmail project` running, and the id right?")
         return mail, queries.emails_of_inbound(connection, mail["inbound_id"], EVERY)

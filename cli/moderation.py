@@ -12,7 +12,7 @@ import typer
 from cli import shared
 
 app = typer.Typer(epilog="Example: espmail moderation approve 3f6c...")
-InboundIds = Annotated[list[str], typer.Argument(help="Their ids, as `list` shows them.", metavar="INBOUND_ID...")]
+InboundIds = Annotated[list[str], typer.Argument(help="Their ids, or the beginnings, as `list` shows them.", metavar="INBOUND_ID...")]
 By = Annotated[str, typer.Option(help="Who says so; the login name if not said.")]
 Note = Annotated[str, typer.Option(help="Why; it is kept beside the mail, and told to the sender of a rejected one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object a line.")]
@@ -22,13 +22,14 @@ EVERY = 100_000
 @app.command("list")
 def list_them(as_json: AsJson = False) -> None:
     """Each held mail: when it came, from whom, to which list, why it waits."""
+    from cli.inbound_archive import entry, vouched
     from cli.status import plain, tables
     from projections import queries
 
     with tables(shared.settings()) as connection:
         held = [mail for mail in queries.recent_inbound(connection, "hold", EVERY) if mail["moderation"] is None]
     for mail in held:
-        shared.print_json(plain(mail)) if as_json else typer.echo(_line(mail))
+        shared.print_json(plain(mail)) if as_json else typer.echo(entry(mail, mail["reason"], vouched(mail)))
     if not held and not as_json:
         typer.echo("no mail is held")
 
@@ -55,23 +56,26 @@ def _say(inbound_ids: Sequence[str], event_of: Callable[[str, datetime, str], An
     from streams.topics import MODERATION
 
     settings, now, who = shared.settings(), datetime.now(UTC), by or getpass.getuser()
-    _check_held(inbound_ids)
-    publish(settings, [Record.of(MODERATION, one, event_of(one, now, who)) for one in inbound_ids])
-    for one in inbound_ids:
+    held = _held(inbound_ids)
+    publish(settings, [Record.of(MODERATION, one, event_of(one, now, who)) for one in held])
+    for one in held:
         shared.print_json({"inbound_id": one, "outcome": word, "by": who}) if as_json else typer.echo(f"{word}: {one}")
 
 
-def _check_held(inbound_ids: Sequence[str]) -> None:
-    """Raises UsageError unless every one of them waits for a word."""
+def _held(inbound_ids: Sequence[str]) -> list[str]:
+    """Their whole ids. Raises UsageError unless every one of them waits for a word."""
+    from cli.inbound_archive import whole_id
     from cli.status import tables
     from projections import queries
     from streams.errors import UsageError
 
     with tables(shared.settings()) as connection:
-        found = {one: queries.inbound(connection, one) for one in inbound_ids}
+        whole = {one: whole_id(connection, one) for one in inbound_ids}
+        found = {said: queries.inbound(connection, one) if one else None for said, one in whole.items()}
     wrong = [f"{one} {_why_not(mail)}" for one, mail in found.items() if _why_not(mail)]
     if wrong:
         raise UsageError("; ".join(wrong) + "; nothing was changed, `espmail moderation list` shows what waits")
+    return [one for one in whole.values() if one]
 
 
 def _why_not(mail: Mapping[str, Any] | None) -> str:
@@ -81,11 +85,3 @@ def _why_not(mail: Mapping[str, Any] | None) -> str:
     if mail["moderation"] is not None:
         return f"was {mail['moderation']} by {mail['moderated_by']} already"
     return "" if mail["decision"] == "hold" else f"is not held ({mail['decision'] or 'not decided yet'})"
-
-
-def _line(mail: Mapping[str, Any]) -> str:
-    from streams.domain.routing.authentication import in_words, judgement_of
-
-    at = f"{mail['received_at']:%Y-%m-%d %H:%M:%SZ}" if mail["received_at"] else "time unknown"
-    vouched = in_words(judgement_of(mail["judged"]))
-    return f"{mail['inbound_id']}  {at}  {mail['mail_from'] or '<>'} to {mail['rcpt_to']}: {mail['reason']} ({vouched})"

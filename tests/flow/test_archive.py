@@ -40,6 +40,11 @@ def test_a_mail_is_found_and_shown(installation: Installation) -> None:
     installation.decided(mail_id)
     (listed,) = installation.espmail("inbound", "list", "--from", "Stranger@BAD.example", "--decision", "drop", "--json").lines
     assert (listed["inbound_id"], listed["rcpt_to"]) == (mail_id, f"nobody@{DOMAIN}")
+    listed_for_people = installation.espmail("inbound", "list", "--from", "Stranger@BAD.example").out.splitlines()
+    assert [listed_for_people[0].split()[0], listed_for_people[0].split("  ")[2]] == [mail_id[:10], "drop: unknown_recipient, 0 out"]
+    assert listed_for_people[1].strip() == f"stranger@bad.example to nobody@{DOMAIN}"
+    assert installation.espmail("inbound", "list", "--from", "who@x.org").out == "no such mail\n"
+    assert "--decision takes deliver, hold, notice, drop" in installation.espmail("inbound", "list", "--decision", "held", expect=2).err
     (shown,) = installation.espmail("inbound", "show", mail_id[:12], "--json").lines
     assert (shown["decision"], shown["reason"], shown["copies"]) == ("drop", "unknown_recipient", [])
     assert why(installation, mail_id, "ann@x.org") == "nobody got a copy: drop, unknown_recipient"
