@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streams import codec, topics
-from streams.events import Composed, EmailQueued, Header
+from streams.events import Composed, DeadLettered, EmailQueued, Header
 from streams.settings import Settings
 from tests.services.records import TIMEOUT_S, read
 from tests.services.until import until
@@ -135,11 +135,21 @@ def committed(settings: Settings, group: str, topic: str) -> dict[int, int]:
     consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": group, "log_level": 0})
     try:
         parts = [TopicPartition(topic, number) for number in consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic].partitions]
-        return {part.partition: max(0, part.offset) for part in consumer.committed(parts, timeout=TIMEOUT_S)}
+        known = until(partial(_committed, consumer, parts), f"the coordinator of {group} answers", TIMEOUT_S)
+        return {part.partition: max(0, part.offset) for part in known}
     finally:
         consumer.close()
 
 
+def _committed(consumer: Consumer, parts: list[TopicPartition]) -> list[TopicPartition]:
+    """None while a broker that was just started says that it is not the coordinator, or still reads what it committed."""
+    try:
+        return consumer.committed(parts, timeout=TIMEOUT_S)
+    except KafkaException as error:
+        assert error.args[0].retriable(), error
+        return []
+
+
 def dead_letters(settings: Settings, topic: str) -> list[Any]:
     """The dead letters of records of a topic."""
-    return [event for event in events(settings, topics.DEAD_LETTERS) if event.topic == topic]
+    return [event for event in events(settings, topics.DEAD_LETTERS) if isinstance(event, DeadLettered) and event.topic == topic]
