@@ -41,6 +41,7 @@ class Ledgers:
         self._entry_of = entry_of
         self._open: dict[int, Ledger] = {}
         self._level: set[int] = set()
+        self._moves = 0  # how often partitions came or went
         self._locks: dict[int, asyncio.Lock] = {}
         self._tail: asyncio.Task[None] | None = None
 
@@ -49,17 +50,23 @@ class Ledgers:
 
         Raises LedgerUnusable.
         """
-        if partition not in self._level:
+        while partition not in self._level:
             async with self._locks.setdefault(partition, asyncio.Lock()):
                 if partition not in self._level:
-                    await self._level_up(partition)
-                    self._level.add(partition)
+                    await self._make_level(partition)
         self._tail = self._tail or asyncio.create_task(self._follow())
         return self._open[partition]
 
     def forget_levels(self) -> None:
         """Partitions moved: whoever had them meanwhile wrote to their topic, so each is read up again before use."""
+        self._moves += 1
         self._level.clear()
+
+    async def _make_level(self, partition: int) -> None:
+        moves = self._moves
+        await self._level_up(partition)
+        if moves == self._moves:  # else what another worker wrote meanwhile may be missing
+            self._level.add(partition)
 
     async def _level_up(self, partition: int) -> None:
         if partition not in self._open:
@@ -78,7 +85,8 @@ class Ledgers:
             await asyncio.sleep(TAIL_EVERY_S)
             for partition in sorted(self._level):
                 try:
-                    await self._level_up(partition)
+                    async with self._locks[partition]:  # a ledger is folded by one reader at a time
+                        await self._level_up(partition)
                 except LedgerUnusable as error:
                     log.error("%s; trying again", error)  # the notes in memory stay, so nothing is forgotten meanwhile
 
