@@ -29,6 +29,7 @@ COMMANDS = {
     "directory": ("cli.directory", "Load sites, people, classes, redirects and email lists."),
     "dead-letters": ("cli.dead_letters", "List, show and replay records that could not be handled."),
     "doubts": ("cli.doubts", "List and settle mails that may or may not have been sent."),
+    "bodies": ("cli.bodies", "Remove bodies that no record names."),
     "keys": ("cli.keys", "Rotate the secrets that sign unsubscribe links."),
     "replay": ("cli.replay", "Read a topic again from an earlier point."),
     "doctor": ("cli.doctor", "Say what is wrong with this installation, and how to mend it."),

@@ -6,14 +6,17 @@ mended by the next put. Every call here blocks; on an event loop run it in a thr
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
-import os
 import re
-import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from gateway.durable_files import remove_older, sync_folder, write_durably, written_at
 from streams.errors import UserError
 from streams.events import ClaimCheck
 from streams.settings import Settings, SettingsError
@@ -39,6 +42,15 @@ class BodyDamaged(BodyError):
     """What is kept under this key is not what was put there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One thing in a body store: a body, or what a crash in the middle of a put left. `at`: when it was put last."""
+
+    key: str
+    size: int
+    at: datetime
+
+
 class Bodies(Protocol):
     """Where claim-checked bytes are."""
 
@@ -52,13 +64,27 @@ class Bodies(Protocol):
         """The bytes of `claim`, verified against its hash and size. Raises BodyMissing, BodyDamaged or BodyError."""
 
 
+class BodyStore(Bodies, Protocol):
+    """The same, for whoever tidies it."""
+
+    def kept(self) -> Iterator[Kept]:
+        """Everything in the store, lazily. Raises BodyError."""
+
+    def remove(self, key: str, before: datetime) -> bool:
+        """Remove what kept() listed; false if it is gone, or was put again at `before` or later. Raises BodyError.
+
+        Files: a put at the same time is either seen or comes after. S3 has no such lock: a put within the same moment is lost,
+        so `before` must be longer ago than any sender tries again.
+        """
+
+
 def claim_for(data: bytes) -> ClaimCheck:
     """The claim check that `data` has in every store."""
     digest = hashlib.sha256(data).hexdigest()
     return ClaimCheck(f"sha256/{digest[:2]}/{digest}", digest, len(data))
 
 
-def open_bodies(settings: Settings) -> Bodies:
+def open_bodies(settings: Settings) -> BodyStore:
     """The store that the settings name. Raises SettingsError for a place that cannot be one, BodyError if it cannot be made."""
     place = settings.bodies
     if not place:
@@ -84,14 +110,14 @@ class FileBodies:
             for shard in SHARDS:
                 (folder / "sha256" / shard).mkdir(parents=True, exist_ok=True)
             for made in (folder / "sha256", folder, folder.parent):
-                _sync_folder(made)
+                sync_folder(made)
         except OSError as error:
             raise _refusal(error, f"the body store {folder} cannot be used", "make that folder writable, or set ESPMAIL_BODIES") from error
 
     def put(self, data: bytes) -> ClaimCheck:
         claim = claim_for(data)
         try:
-            _write_durably(self._folder / claim.key, data)
+            write_durably(self._folder / claim.key, data)
         except OSError as error:
             raise _refusal(error, f"the body store {self._folder} took no body") from error
         return claim
@@ -103,6 +129,27 @@ class FileBodies:
             raise BodyMissing(f"the body store {self._folder} has no {claim.key}") from None
         except OSError as error:
             raise _refusal(error, f"the body store {self._folder} cannot be read") from error
+
+    def kept(self) -> Iterator[Kept]:
+        try:
+            for path in (self._folder / "sha256").glob("??/*"):
+                with contextlib.suppress(FileNotFoundError):
+                    yield _kept(self._folder, path)
+        except OSError as error:
+            raise _refusal(error, f"the body store {self._folder} cannot be read") from error
+
+    def remove(self, key: str, before: datetime) -> bool:
+        path = self._folder / key
+        try:
+            return remove_older(path, before)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _refusal(error, f"the body store {self._folder} did not give up {key}", "make it writable") from error
+
+
+def _kept(folder: Path, path: Path) -> Kept:
+    return Kept(path.relative_to(folder).as_posix(), path.stat().st_size, written_at(path))
 
 
 def checked_key(claim: ClaimCheck) -> str:
@@ -117,29 +164,6 @@ def verified(claim: ClaimCheck, data: bytes) -> bytes:
     if len(data) != claim.size or hashlib.sha256(data).hexdigest() != claim.sha256:
         raise BodyDamaged(f"{claim.key} holds {len(data)} bytes that are not the {claim.size} that were put there")
     return data
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    new = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _refusal(error: OSError, what: str, to_do: str = "look at the disk") -> BodyError:

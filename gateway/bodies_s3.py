@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gateway.bodies import BodyError, BodyMissing, checked_key, claim_for, verified
+from gateway.bodies import BodyError, BodyMissing, Kept, checked_key, claim_for, verified
 from streams.events import ClaimCheck
 
 TIMEOUTS_S = {"connect_timeout": 5, "read_timeout": 60}
@@ -48,3 +50,25 @@ class S3Bodies:
             raise BodyError(f"s3://{self._bucket} cannot be read: {error}") from error
         except BotoCoreError as error:
             raise BodyError(f"s3://{self._bucket} cannot be read: {error}") from error
+
+    def kept(self) -> Iterator[Kept]:
+        try:
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{self._prefix}sha256/"):
+                for found in page.get("Contents", ()):
+                    yield Kept(found["Key"].removeprefix(self._prefix), found["Size"], found["LastModified"])
+        except (BotoCoreError, ClientError) as error:
+            raise BodyError(f"s3://{self._bucket} cannot be listed: {error}") from error
+
+    def remove(self, key: str, before: datetime) -> bool:
+        where = {"Bucket": self._bucket, "Key": self._prefix + key}
+        try:
+            if self._s3.head_object(**where)["LastModified"] >= before:
+                return False
+            self._s3.delete_object(**where)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ABSENT:
+                return False
+            raise BodyError(f"s3://{self._bucket} did not give up {key}: {error}") from error
+        except BotoCoreError as error:
+            raise BodyError(f"s3://{self._bucket} did not give up {key}: {error}") from error
+        return True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -16,6 +17,7 @@ from streams.taken import Taken, taken
 TIMEOUT_S = 10.0
 POLL_S = 0.05
 BATCH = 1000
+NOWHERE: Mapping[int, int] = MappingProxyType({})
 LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
@@ -52,13 +54,13 @@ def records_at(settings: Settings, topic: str, partition: int, offsets: Iterable
             yield _record_at(consumer, TopicPartition(topic, partition, offset))
 
 
-def records_of(settings: Settings, topic: str) -> Iterator[Taken]:
-    """Every record that stands on the topic now, partition by partition. Raises UserError."""
+def records_of(settings: Settings, topic: str, since: Mapping[int, int] = NOWHERE) -> Iterator[Taken]:
+    """Every record that stands on the topic now, partition by partition, or those from the offsets in `since` on. Raises UserError."""
     with _consumer(settings) as consumer:
         metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
         for number in sorted(metadata.partitions):
             low, high = _extent(consumer, TopicPartition(topic, number))
-            yield from _read(consumer, TopicPartition(topic, number, low), high)
+            yield from _read(consumer, TopicPartition(topic, number, max(low, since.get(number, low))), high)
 
 
 def records_between(settings: Settings, part: TopicPartition, last: int) -> Iterator[Taken]:

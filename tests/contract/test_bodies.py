@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from gateway.bodies import Bodies, BodiesFull, BodyDamaged, BodyError, BodyMissing, FileBodies, claim_for, open_bodies
+from gateway.bodies import BodiesFull, BodyDamaged, BodyError, BodyMissing, BodyStore, FileBodies, claim_for, open_bodies
 from gateway.bodies_s3 import S3Bodies
 from streams.settings import Settings, SettingsError
 
@@ -28,7 +30,7 @@ MAIL = b"From: ann@x.org\r\n\r\n" + b"\x00\xff.\r\n" * 30_000
 class Store:
     """A body store, and a way to reach behind it."""
 
-    bodies: Bodies
+    bodies: BodyStore
     overwrite: Callable[[str, bytes], None]
     remove: Callable[[str], None]
 
@@ -119,6 +121,42 @@ def test_another_put_mends_damage(store: Store) -> None:
 def test_a_key_is_never_a_path(store: Store, key: str) -> None:
     with pytest.raises(BodyMissing, match="is no key"):
         store.bodies.get(replace(claim_for(MAIL), key=key))
+
+
+def test_what_is_kept_is_listed_and_removed_unless_it_is_younger(store: Store) -> None:
+    claim = store.bodies.put(b"to be swept")
+    (found,) = [kept for kept in store.bodies.kept() if kept.key == claim.key]
+    assert found.size == claim.size
+    assert not store.bodies.remove(claim.key, found.at)
+    assert store.bodies.get(claim) == b"to be swept"
+    assert store.bodies.remove(claim.key, found.at + timedelta(seconds=1))
+    assert not store.bodies.remove(claim.key, found.at + timedelta(seconds=1))
+    assert claim.key not in {kept.key for kept in store.bodies.kept()}
+    with pytest.raises(BodyMissing):
+        store.bodies.get(claim)
+
+
+def test_a_body_put_again_is_young_again(tmp_path: Path) -> None:
+    bodies = FileBodies(tmp_path)
+    claim = bodies.put(MAIL)
+    os.utime(tmp_path / claim.key, (0, 0))
+    (old,) = bodies.kept()
+    assert bodies.put(MAIL) == claim
+    assert not bodies.remove(claim.key, old.at + timedelta(days=1))
+    assert bodies.get(claim) == MAIL
+
+
+def test_what_is_put_while_all_is_swept_is_there(tmp_path: Path) -> None:
+    """Each round: an old body, and in the same moment a put of it and a removal of what is old."""
+    bodies = FileBodies(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(200):
+            claim = bodies.put(b"%d" % number)
+            os.utime(tmp_path / claim.key, (0, 0))
+            swept = pool.submit(bodies.remove, claim.key, datetime(2000, 1, 1, tzinfo=UTC))
+            pool.submit(bodies.put, b"%d" % number).result()
+            swept.result()
+            assert bodies.get(claim) == b"%d" % number
 
 
 def test_a_server_that_is_gone_is_an_error_not_a_missing_body() -> None:
