@@ -8,7 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from gateway import durable_files
 from gateway.bodies import BodiesFull, BodyDamaged, BodyError, BodyMissing, BodyStore, FileBodies, claim_for, open_bodies
 from gateway.bodies_s3 import S3Bodies
 from streams.settings import Settings, SettingsError
@@ -146,17 +147,25 @@ def test_a_body_put_again_is_young_again(tmp_path: Path) -> None:
     assert bodies.get(claim) == MAIL
 
 
-def test_what_is_put_while_all_is_swept_is_there(tmp_path: Path) -> None:
-    """Each round: an old body, and in the same moment a put of it and a removal of what is old."""
+def test_a_put_between_the_look_and_the_removal_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unlocked put would end while the removal still looks at the old file, and then be removed in its place."""
     bodies = FileBodies(tmp_path)
-    with ThreadPoolExecutor(2) as pool:
-        for number in range(200):
-            claim = bodies.put(b"%d" % number)
-            os.utime(tmp_path / claim.key, (0, 0))
-            swept = pool.submit(bodies.remove, claim.key, datetime(2000, 1, 1, tzinfo=UTC))
-            pool.submit(bodies.put, b"%d" % number).result()
-            swept.result()
-            assert bodies.get(claim) == b"%d" % number
+    claim = bodies.put(MAIL)
+    os.utime(tmp_path / claim.key, (0, 0))
+    look = durable_files.written_at
+    with ThreadPoolExecutor(1) as pool:
+        puts: list[Future[object]] = []
+
+        def look_slowly(path: Path) -> datetime:
+            found = look(path)
+            puts.append(pool.submit(bodies.put, MAIL))
+            wait(puts, timeout=1)
+            return found
+
+        monkeypatch.setattr(durable_files, "written_at", look_slowly)
+        assert bodies.remove(claim.key, datetime(2000, 1, 1, tzinfo=UTC))
+        assert puts[0].result() == claim
+    assert bodies.get(claim) == MAIL
 
 
 def test_a_server_that_is_gone_is_an_error_not_a_missing_body() -> None:
