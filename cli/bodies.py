@@ -30,9 +30,9 @@ def sweep(
 
     Examples: espmail bodies sweep; espmail bodies sweep --older-than 60 --yes
     """
-    from gateway.bodies import open_bodies
     from gateway.bodies_sweep import sweep as removed
     from gateway.bodies_sweep import unnamed
+    from gateway.body_store import open_bodies
     from streams import admin
 
     settings = shared.settings()

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import typer
 
 from cli.shared import print_json
-from gateway.bodies import claim_for, open_bodies
+from gateway.bodies import claim_for
+from gateway.body_store import open_bodies
 from streams.domain.outgoing.attachments import MAX_ATTACHMENTS, MAX_BYTES
 from streams.domain.outgoing.people import MAX_LINE
 from streams.domain.outgoing.problems import RequestRefused

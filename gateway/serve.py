@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from gateway.bodies import open_bodies
+from gateway.body_store import open_bodies
 from gateway.intake import Intake
 from gateway.known import DIRECTORY, KnownRecipients
 from gateway.limits import Limits

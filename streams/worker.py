@@ -19,7 +19,7 @@ from typing import Any, NoReturn, cast
 import faust
 import uvloop
 
-from gateway.bodies import open_bodies
+from gateway.body_store import open_bodies
 from gateway.signing import load_signing_key
 from streams import metrics, ports, topics
 from streams.agents import feedback, route

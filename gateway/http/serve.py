@@ -12,7 +12,8 @@ import uvicorn
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway.bodies import Bodies, open_bodies
+from gateway.bodies import Bodies
+from gateway.body_store import open_bodies
 from gateway.http.app import build
 from gateway.http.token import load_token
 from gateway.http.world import World

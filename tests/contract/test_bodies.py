@@ -19,8 +19,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from gateway import durable_files
-from gateway.bodies import BodiesFull, BodyDamaged, BodyError, BodyMissing, BodyStore, FileBodies, claim_for, open_bodies
+from gateway.bodies import BodiesFull, BodyDamaged, BodyError, BodyMissing, BodyStore, claim_for
+from gateway.bodies_files import FileBodies
 from gateway.bodies_s3 import S3Bodies
+from gateway.body_store import open_bodies
 from streams.settings import Settings, SettingsError
 
 BUCKET = "bodies"
@@ -187,7 +189,8 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
 FULL_DISK = f"""
 import resource, signal, sys
 from pathlib import Path
-from gateway.bodies import BodiesFull, FileBodies
+from gateway.bodies import BodiesFull
+from gateway.bodies_files import FileBodies
 bodies = FileBodies(Path(sys.argv[1]) / "bodies")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, {resource.RLIM_INFINITY}))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cli.publishing import publish
-from gateway.bodies import open_bodies
+from gateway.body_store import open_bodies
 from gateway.intake import Envelope, records
 from projections import queries
 from streams.domain.routing.fields import canonical

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cli.publishing import publish
-from gateway.bodies import claim_for, open_bodies
+from gateway.bodies import claim_for
+from gateway.body_store import open_bodies
 from streams import topics
 from streams.domain.addresses import address_hash
 from streams.domain.ids import inbound_id_of

@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 import pytest
 
 from cli.publishing import publish
-from gateway.bodies import FileBodies, claim_for, open_bodies
+from gateway.bodies import claim_for
+from gateway.bodies_files import FileBodies
+from gateway.body_store import open_bodies
 from streams import codec, topics
 from streams.events import ClaimCheck, DeadLettered, InboundMailReceived
 from streams.publisher import Record

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.bodies import Bodies, FileBodies
+from gateway.bodies import Bodies
+from gateway.bodies_files import FileBodies
 from gateway.intake import Intake
 from gateway.limits import Limits
 from gateway.listen import close_sockets, open_sockets

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bodies import FileBodies
+from gateway.bodies_files import FileBodies
 from streams.agents import message
 from streams.agents.message import MessageBytes
 from streams.events import Attachment, ClaimCheck, Composed, EmailQueued, Relayed

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import smtp_in_rules as rules
-from gateway.bodies import FileBodies
+from gateway.bodies_files import FileBodies
 from gateway.limits import Limits
 from tests.services.gateway import LIST, Client, received, running_gateway
 from tests.services.memory import MemoryPublisher

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway import smtp_in_rules as rules
-from gateway.bodies import FileBodies
+from gateway.bodies_files import FileBodies
 from gateway.limits import Limits
 from tests.services.gateway import DOT, LIST, MAIL, SITE, Client, received, running_gateway
 from tests.services.memory import MemoryPublisher

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway import intake
-from gateway.bodies import FileBodies, claim_for
+from gateway.bodies import claim_for
+from gateway.bodies_files import FileBodies
 from gateway.intake import Envelope, Intake, records
 from streams import codec
 from streams.domain.ids import inbound_id
