@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import signal
-from typing import TYPE_CHECKING
-
-from cli import shared
-
-if TYPE_CHECKING:
-    from streams.settings import Settings
-
 
 def command() -> None:
     """Take inbound mail by SMTP and LMTP until SIGTERM or Ctrl-C; open mails are finished first.
@@ -20,18 +10,7 @@ def command() -> None:
 
     Examples: espmail gateway; ESPMAIL_SMTP_PORT=0 ESPMAIL_LMTP_SOCKET=/run/espmail/lmtp espmail gateway
     """
-    import uvloop
-
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    settings = shared.settings()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_stopped(settings))
-
-
-async def _until_stopped(settings: Settings) -> None:
+    from cli import serving
     from gateway.serve import serve
 
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, stop, lambda doors: print(f"gateway: {doors}", flush=True))
+    serving.run(serve, "gateway")
