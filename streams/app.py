@@ -6,7 +6,7 @@ One agent a process and a consumer group (docs/decisions/0004): a full window of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import aiokafka
@@ -64,6 +64,15 @@ class Consumer(driver.Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:
         return self.hand_over.take_end(tp)
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:  # noqa: FBT001, FBT002 - Faust's signature
+        """Faust notes as committed what the group refused, and would never try again where nothing new is done."""
+        before = {tp: self._committed_offset[tp] for tp in offsets}
+        done = await super()._commit_offsets(offsets, start_new_transaction)
+        if not done:
+            self._committed_offset.update({tp: before[tp] for tp, offset in offsets.items() if self._committed_offset[tp] == offset})
+            self.hand_over.not_committed({tp: offset for tp, offset in offsets.items() if tp in self.assignment()})
+        return bool(done)
 
 
 class Transport(driver.Transport):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from aiokafka.errors import ConsumerStoppedError
@@ -85,6 +85,10 @@ class HandOver:
     def take_end(self, tp: Any) -> int | None:
         """Behind the last record of the partition that is done, once."""
         return self._done.pop(tp, None)
+
+    def not_committed(self, ends: Mapping[Any, int]) -> None:
+        """These ends are taken again, unless more is done by now."""
+        self._done = {**ends, **self._done}
 
     async def drain(self, fetcher: Any) -> None:
         """From batch to batch until the consumer or its fetcher stops."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from streams.publisher import Record
@@ -12,12 +12,13 @@ from streams.publisher import Record
 class Done:
     """Handled: publish `records`; when all are confirmed `closing`, the word that they are; then acknowledge.
 
-    `reason` names the outcome in metrics.
+    `reason` names the outcome in metrics; `settled` is called when everything is confirmed, or parked instead.
     """
 
     reason: str
     records: Sequence[Record] = ()
     closing: Sequence[Record] = ()
+    settled: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,11 +78,14 @@ class Shell:
         """Returns when the record's outcome is durable. Raises only if the world is broken."""
         source = source_of(message)
         outcome = await self._outcome(message.value, source)
+        settled = outcome.settled if isinstance(outcome, Done) else None
         if isinstance(outcome, Done):
             outcome = await self._finish(outcome)
         if isinstance(outcome, Dead):
             metrics.DEAD_LETTERS.labels(self.agent, outcome.reason).inc()
             await self._publish([dead_letter(message, source, self.agent, outcome)])
+        if settled is not None:
+            settled()
         self._records(outcome.reason).inc()
 
     async def _finish(self, outcome: Done) -> Outcome:

@@ -21,6 +21,7 @@ import uvloop
 
 from gateway.body_store import open_bodies
 from gateway.signing import load_signing_key
+from gateway.smtp_pool import BEGUN_PER_CONNECTION
 from streams import metrics, ports, topics
 from streams.agents import feedback, route
 from streams.agents.chunks import Chunks
@@ -30,6 +31,7 @@ from streams.agents.expand_bulk import BulkExpander
 from streams.agents.resume import Resumer
 from streams.agents.send import Ports, Sender
 from streams.app import App, build_app, define_agent
+from streams.begun import Begun
 from streams.domain.soft_bounces import SoftPolicy
 from streams.reads import READS
 from streams.settings import Settings
@@ -96,6 +98,7 @@ def _send_shell(lane: str) -> MakeShell:
             suppression=ports.suppressions(tables),
             lease=lambda: app.membership.sure,
             limiter=Limiter(settings.rate, settings.domain_rate, time.monotonic, lambda request_id: control(request_id) == "cancelled"),
+            begun=Begun(BEGUN_PER_CONNECTION * settings.smtp_connections),
             now=ports.now,
         )
         sender = Sender(reached, ports.owner(), settings.backoff)

@@ -48,12 +48,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def fresh_topics(kafka: Settings, tmp_path: Path) -> Settings:
+def fresh_topics(kafka: Settings, tmp_path: Path) -> Iterator[Settings]:
     """Settings of the test's own on the session's broker, with empty topics. Stop everything that reads them before the test ends."""
     settings = replace(kafka, app=f"test-{uuid.uuid4().hex[:8]}", var=tmp_path)
     admin.delete(settings)
     admin.apply(settings)
-    return settings
+    yield settings
+    if admin.changes(kafka):
+        admin.delete(kafka)
+        admin.apply(kafka)
 
 
 @pytest.fixture(scope="session")

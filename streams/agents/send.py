@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from gateway.bodies import BodyDamaged, BodyError, BodyMissing
 from gateway.smtp_out import Envelope, Withheld
 from streams import codec, topics
 from streams.agents.message import Unwritable
+from streams.begun import Begun
 from streams.delay import delayed
 from streams.domain.addresses import address_hash
 from streams.domain.bounce_kind import bounce_of
@@ -81,6 +83,7 @@ class Ports:
     suppression: Callable[[str, str], str | None]
     lease: Callable[[], bool]
     limiter: Limiter
+    begun: Begun
     now: Callable[[], datetime]
 
 
@@ -116,9 +119,19 @@ class Sender:
             return Done("in_work")  # the same email twice: the other record's end is awaited before this one is acknowledged
         self._in_work.add(event.email_id)
         try:
-            return await self._carry_out(self._decide(work), work)
+            return self._until_settled(await self._carry_out(self._decide(work), work), event.email_id)
+        except BaseException:
+            self._ports.begun.end(event.email_id)
+            raise
         finally:
             self._in_work.discard(event.email_id)
+
+    def _until_settled(self, outcome: Outcome, email_id: str) -> Outcome:
+        """The email keeps its place among those begun until what became of it is durable."""
+        if isinstance(outcome, Done):
+            return replace(outcome, settled=partial(self._ports.begun.end, email_id))
+        self._ports.begun.end(email_id)
+        return outcome
 
     def _decide(self, work: Work) -> Decision:
         known = work.ledger.state(work.email.email_id)
@@ -180,6 +193,7 @@ class Sender:
             if not (isinstance(decision, Go) and self._ports.lease()):
                 return False
             if not holds():
+                await self._ports.begun.begin(work.email.email_id)
                 recorded = time.monotonic()  # from before the publish: an acknowledgement that took long is an old one
                 await self._record_attempt(decision, work)
             return holds()
