@@ -32,14 +32,22 @@ TIMELINE_COLUMNS = ("at", "event", "attempt", "reason", "reply")
 def tables(settings: Settings) -> Iterator[Connection]:
     """A connection to read the tables by, with projections/queries.py; warns of empty ones. Raises DatabaseUnusable."""
     from cli.main import complain
-    from projections import database, queries
+    from projections import queries
+
+    with _connected(settings) as connection:
+        if not queries.folded_records(connection):
+            complain("the tables are empty; is `espmail project` running?")
+        yield connection
+
+
+@contextmanager
+def _connected(settings: Settings) -> Iterator[Connection]:
+    from projections import database
 
     engine = database.open_engine(settings.database_url)
     database.ensure_schema(engine)
     try:
         with database.explained(engine), engine.connect() as connection:
-            if not queries.folded_records(connection):
-                complain("the tables are empty; is `espmail project` running?")
             yield connection
     finally:
         engine.dispose()
@@ -124,7 +132,9 @@ def doubt_about(settings: Settings, request_id: str) -> str | None:
     if not settings.database and not (settings.var / "espmail.sqlite").exists():
         return None  # the tables are elsewhere
     try:
-        with tables(settings) as connection:
+        with _connected(settings) as connection:
+            if not queries.folded_records(connection):
+                return None  # nothing was folded here yet: the request may well be there
             found = queries.request_status(connection, request_id)
     except UserError:
         return None

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from projections.database import ensure_schema, open_engine
 from streams.settings import Settings
 from tests.conftest import JARS
 from tests.services.env import environment
@@ -41,12 +42,17 @@ class Command:
             text=True,
         )
 
+    def end(self) -> None:
+        """It may still run where an earlier command did not do as it should."""
+        with self._process as process:
+            process.kill()
+
     def complaint(self, code: int = 1) -> str:
         """Its one line on stderr, when it has ended with this code."""
         try:
             _, err = self._process.communicate(timeout=ENDS_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.end()
             raise
         lines = [line for line in err.splitlines() if line.startswith("espmail: ")]
         assert (self._process.returncode, len(lines)) == (code, 1), f"{self._name}: {err}"
@@ -84,11 +90,25 @@ def test_a_broker_that_is_down_is_said_by_every_command(settings: Settings, tmp_
             ["projections", "verify"],
         )
     ]
-    for command in commands:
-        said = command.complaint()
+    try:
+        complaints = [command.complaint() for command in commands]
+    finally:
+        for command in commands:
+            command.end()
+    for said in complaints:
         assert f"no Kafka answers at {away.kafka}" in said
         assert "espmail kafka" in said
         assert "ESPMAIL_KAFKA" in said
+
+
+@pytest.mark.parametrize("word", ["cancel", "pause", "resume", "approve"])
+def test_tables_that_are_empty_are_no_complaint_of_a_word_on_a_request(settings: Settings, word: str) -> None:
+    """A projector that has just started knows no request yet: what counts is that Kafka is down."""
+    away = replace(settings, kafka=f"{HOST}:{free_ports()}")
+    engine = open_engine(away.database_url)
+    ensure_schema(engine)
+    engine.dispose()
+    assert "no Kafka answers" in Command(away, "request", word, "r1").complaint()
 
 
 def taken(port: int) -> socket.socket:
