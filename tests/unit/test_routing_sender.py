@@ -21,6 +21,7 @@ CLEAR = [
     ('"tess@y.org" <tess@x.org>', "tess@y.org", "tess@x.org"),  # quoted: a name, whatever it says
     ("tess@x.org (Tess (of Yale))", "", "tess@x.org"),
     ("(a, b) Tess <tess@x.org>", "Tess", "tess@x.org"),
+    ('tess@x.org (Tess "T." Ted)', "", "tess@x.org"),
     ("=?utf-8?q?T=C3=A9ss?= <tess@x.org>", "Téss", "tess@x.org"),
     ("Téss <tess@x.org>", "Téss", "tess@x.org"),
     ("[Yale] Tess J. <tess@x.org>", "[Yale] Tess J.", "tess@x.org"),
@@ -38,6 +39,8 @@ UNCLEAR = [
     ("tess@x.org <evil@y.org>", "from_ambiguous"),
     ("Tess <a@x.org> <b@x.org>", "from_ambiguous"),
     ('"Tess <tess@x.org>', "from_ambiguous"),
+    ('(") evil@y.org ((") tess@x.org (")")', "from_ambiguous"),  # quotes in comments: evil@y.org to RFC 5322, to others tess@x.org
+    ('tess@x.org (5" disk)', "from_ambiguous"),
     ("=?utf-8?q?tess=40x.org?=", "from_ambiguous"),
     ("=?utf-8?q?tess?=@x.org", "from_ambiguous"),
     ("<@a.org:b@x.org>", "from_ambiguous"),

@@ -17,6 +17,7 @@ MAX_FROM = 2_000  # characters; no honest From comes near
 # Quoted text, a comment's bracket, or one character: what a mailbox is read in.
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|.', re.DOTALL)
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+UNSURE_IN_COMMENT = re.compile(r'"|"(?=.*[()]).*"', re.DOTALL)
 ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 AMBIGUOUS_IN_NAME = re.compile(r'[@<>;:,"\\]')
 
@@ -55,9 +56,14 @@ def parse_from(text: str) -> Mailbox | Unclear:
 
 
 def _without_comments(text: str) -> str | None:
-    """The text with each comment as one space; none where brackets or quotes do not close."""
+    """The text with each comment as one space; none where brackets or quotes do not close.
+
+    None too where it depends on the reader, for whom quotes in a comment may or may not hide brackets, where it ends.
+    """
     kept, depth = [], 0
     for token in TOKEN.findall(text):
+        if depth and UNSURE_IN_COMMENT.fullmatch(token):
+            return None
         if token == "(" or (token == ")" and depth):
             depth += 1 if token == "(" else -1
             kept.append(" ")
