@@ -101,6 +101,9 @@ RESULTS = [
     ([], "deliver"),
     (["mx.yale.edu; dmarc=pass header.from=x.org"], "deliver"),
     (["mx.yale.edu; dmarc=fail header.from=x.org; dkim=pass header.d=x.org"], "hold"),
+    (["mx.yale.edu; dmarc=pass header.from=mail.X.org"], "deliver"),
+    (["mx.yale.edu; dmarc=pass"], "deliver"),
+    (["mx.yale.edu; dmarc=pass header.from=y.org"], "hold"),  # the MTA saw another sender in the From header than we
     (["mx.yale.edu; dkim=pass header.d=x.org"], "deliver"),
     (["mx.yale.edu 1; spf=pass smtp.mailfrom=bounce@mail.x.org; dkim=none"], "deliver"),
     (["mx.yale.edu; spf=pass smtp.mailfrom=evil@y.org; dkim=pass header.d=y.org"], "hold"),

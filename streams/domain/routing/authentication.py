@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import authres
 
-from streams.domain.addresses import CONTROL
+from streams.domain.addresses import CONTROL, normalise
 from streams.domain.routing.fields import Head
 from streams.events import Judgement, MethodResult
 
@@ -36,15 +36,17 @@ class Results(NamedTuple):
 def authenticated(said: Results | None, address: str) -> bool | None:
     """True or false as these results have it for the domain of this normalised address; none if there are none.
 
-    DMARC's verdict counts where there is one, else an aligned DKIM or SPF pass. Results that cannot be read are false.
+    DMARC's verdict counts where there is one, else an aligned DKIM or SPF pass. Results that cannot be read are false, and
+    so is a DMARC pass that names another domain: its judge found another sender in the From header than we did.
     """
     if said is None:
         return None
     results = _read(said)
-    verdicts = [bool(result.result == "pass") for result in results if result.method == "dmarc" and result.result in ("pass", "fail")]
-    if verdicts:
-        return verdicts[0]
     domain = address.rpartition("@")[2]
+    verdict = next((result for result in results if result.method == "dmarc" and result.result in ("pass", "fail")), None)
+    if verdict is not None:
+        judged = normalise(f"x@{_domain(verdict)}")[2:]
+        return verdict.result == "pass" and (not judged or _aligned(judged, domain))
     return any(_aligned(vouched, domain) for vouched in _vouched(results))
 
 
