@@ -72,6 +72,11 @@ def test_two_from_fields_are_two_senders() -> None:
     assert author(scan(b"From: tess@x.org\r\nFrom : evil@y.org\r\n\r\n")) == Unclear("from_several")
 
 
+@pytest.mark.parametrize("value", [b"tess@x.org\0", b"tess@x.o\0rg", b"T\0ess <tess@x.org>"])
+def test_a_from_field_with_nul_names_nobody(value: bytes) -> None:
+    assert author(scan(b"From: " + value + b"\r\n\r\n")) == Unclear("from_ambiguous")
+
+
 def test_several_accounts_with_one_address_speak_by_rank() -> None:
     def person(user_id: str, role: str) -> dict[str, Any]:
         return {"user_id": user_id, "username": f"u{user_id}", "first_name": role, "email": "one@x.org", "roles": [role]}

@@ -36,6 +36,8 @@ def author(head: Head) -> Mailbox | Unclear:
         return Unclear("from_missing")
     if len(found) > 1:
         return Unclear("from_several")
+    if found[0].had_nul:  # for some readers the address ends there
+        return Unclear("from_ambiguous")
     return parse_from(found[0].text)
 
 

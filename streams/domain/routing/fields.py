@@ -19,10 +19,11 @@ ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")  # what a pipe transport or an m
 
 
 class Field(NamedTuple):
-    """One header field: its name in lower case, and its bytes from the name to the last CRLF."""
+    """One header field: its name in lower case, and its bytes from the name to the last CRLF, without the NULs that were in it (`had_nul`)."""
 
     name: str
     raw: bytes
+    had_nul: bool = False
 
     @property
     def written_name(self) -> str:
@@ -95,7 +96,7 @@ def _fields(header: bytes) -> tuple[list[Field], bytes]:
         if match[1] is None:
             stray.append(match[0])
         else:
-            fields.append(Field(match[1].decode("ascii").lower(), match[0].replace(b"\0", b"")))
+            fields.append(Field(match[1].decode("ascii").lower(), match[0].replace(b"\0", b""), b"\0" in match[0]))
     return fields, b"".join(stray)
 
 
