@@ -105,6 +105,16 @@ def test_a_username_that_is_no_address_is_not_made_one() -> None:
     assert values(copies(content(), people=people)[0], "from") == ['"Tess" <m123-class@yale.learningu.org>']
 
 
+@pytest.mark.parametrize("usernames", [("jo ann", "other"), ("jo+ann", "other"), ("jo", "JO")])
+def test_a_private_address_stays_private_where_no_alias_reaches_the_sender(usernames: tuple[str, str]) -> None:
+    jo, other = ({"user_id": str(90 + place), "username": name} for place, name in enumerate(usernames))
+    people = [*world()["people"], {**jo, "first_name": "Jo", "email": "jo@private.org"}, {**other, "email": "other@x.org"}]
+    first = copies(content(sender="jo@private.org"), people=people)[0]
+    assert values(first, "from") == ['"Jo" <m123-class@yale.learningu.org>']
+    assert values(first, "reply-to") == ["m123-class@yale.learningu.org"]
+    assert b"private.org" not in first.header
+
+
 def test_an_accented_name_keeps_its_address() -> None:
     people = [{**person, "first_name": "Ánn"} if person["username"] == "ann" else person for person in world()["people"]]
     everyone = copies(content(), people=people, email_lists=rule(cc_all=True))

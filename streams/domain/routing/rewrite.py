@@ -20,7 +20,6 @@ from streams.domain.routing.arc import sealed
 from streams.domain.routing.case import Case
 from streams.domain.routing.fields import Field, Head
 from streams.domain.routing.model import Addressee, Inbound, Member
-from streams.domain.routing.posting import Sender
 from streams.events import EmailListRow, SiteRow
 
 OWN_PARENT = ".learningu.org"  # chapter sites' parent: mail from below it is aligned already (spec 8.1)
@@ -68,7 +67,7 @@ def broadcast(case: Case, path: Sequence[Addressee], row: EmailListRow, tag: str
     """The mail as the list sends it; `on_list` says whether the sender gets a copy. The To is added by `addressed`."""
     mail, head, sender, to = case.mail, case.head, case.sender, path[-1]
     site = case.directory.sites[to.domain]
-    sent_by, answer_to = _identity(site, to, row, sender, on_list=on_list)
+    sent_by, answer_to = _identity(case, site, to, row, on_list=on_list)
     subject = _subject(head, [prefix for prefix in (row.subject_prefix, tag) if prefix])
     replaced = {
         "from": _field("From", sent_by) if sent_by else b"".join(field.raw for field in head.all("from")),
@@ -100,9 +99,10 @@ def speaks_for(site: SiteRow, address: str) -> bool:
     return domain == site.domain.lower() or domain.endswith(OWN_PARENT)
 
 
-def _identity(site: SiteRow, to: Addressee, row: EmailListRow, sender: Sender, *, on_list: bool) -> tuple[bytes | None, bytes]:
-    """The new From (none: the old one stays) and the Reply-To."""
-    name, alias = _alias(site, sender)
+def _identity(case: Case, site: SiteRow, to: Addressee, row: EmailListRow, *, on_list: bool) -> tuple[bytes | None, bytes]:
+    """The new From (none: the old one stays) and the Reply-To, in which an account's own address never is."""
+    sender = case.sender
+    name, alias = _alias(case, site)
     own = sender.mailbox is not None and speaks_for(site, sender.mailbox.address)
     sent_by: bytes | None = words.mailbox(name or to.local, alias or to.address)
     if row.from_email:
@@ -110,21 +110,22 @@ def _identity(site: SiteRow, to: Addressee, row: EmailListRow, sender: Sender, *
         sent_by = words.mailbox(configured.name, configured.address)
     elif own:
         sent_by = None
-    answer = alias or (sender.mailbox.address if sender.mailbox else "")
+    answer = alias or (sender.mailbox.address if sender.mailbox and (own or sender.account is None) else "")
     answers = [words.mailbox("", to.address)]
     if answer and (not on_list or row.from_email):
         answers.append(words.mailbox(name, answer))
     return sent_by, b", ".join(answers)
 
 
-def _alias(site: SiteRow, sender: Sender) -> tuple[str, str]:
-    """The sender's name and address at the site; no address for one who has no account with a usable username."""
-    account = sender.account
+def _alias(case: Case, site: SiteRow) -> tuple[str, str]:
+    """The sender's name and address at the site; no address for one whom no mail to it would reach."""
+    account, mailbox = case.sender.account, case.sender.mailbox
     if account is None:
-        return (sender.mailbox.name if sender.mailbox else ""), ""
+        return (mailbox.name if mailbox else ""), ""
     name = f"{account.first_name} {account.last_name}".strip() or account.username
-    usable = DOT_ATOM.fullmatch(account.username) and not NO_ALIAS.search(account.username)
-    return name, f"{account.username}@{site.domain}" if usable else ""
+    writable = DOT_ATOM.fullmatch(account.username) and not NO_ALIAS.search(account.username)
+    alone = len(case.directory.usernames[account.username.lower()]) == 1
+    return name, f"{account.username}@{site.domain}" if writable and alone else ""
 
 
 def _subject(head: Head, tags: list[str]) -> bytes:
