@@ -159,6 +159,15 @@ def test_lines_that_are_no_field_stay_where_the_next_server_takes_them_for_body(
     assert values(first, "subject") == ["[M123] Hi"]
 
 
+@pytest.mark.parametrize("first_line", [b" , evil@y.org\r\n", b"\t, evil@y.org\r\n b\r\n", b"From tess@x.org\n , evil@y.org\n"])
+def test_a_first_line_that_continues_nothing_becomes_no_part_of_our_fields(first_line: bytes) -> None:
+    raw = first_line + b"From: tess@x.org\r\nSubject: Hi\r\n\r\nbody"
+    (first, *_) = copies(raw)
+    assert values(first, "to") == ['"Splash 2026 Directors" <info@yale.learningu.org>']
+    (alias,) = copies(raw, to="tess")
+    assert b"evil@y.org" not in first.header + alias.header
+
+
 def test_the_line_of_an_mbox_or_pipe_is_not_a_field() -> None:
     (first, *_) = copies(b"From tess@x.org Fri Nov 20 10:00:00 2026\nFrom: tess@x.org\n\nHi\n")
     assert scan(first.header + b"\r\n").stray == b""

@@ -44,6 +44,8 @@ class Field(NamedTuple):
 class Head:
     """The header of a mail. `stray` are its lines that are no field, which the next server will take for body.
 
+    A first line that begins with a space is in neither: where our own fields stand above, it would continue the last of them.
+
     `body_start` is the offset behind the first empty line (the length of the content where there is none).
     """
 
@@ -93,6 +95,8 @@ def _fields(header: bytes) -> tuple[list[Field], bytes]:
     fields, stray = [], []
     envelope_line = ENVELOPE_LINE.match(header)
     for match in FIELD.finditer(header, envelope_line.end() if envelope_line else 0):
+        if match[0].startswith((b" ", b"\t")):
+            continue
         if match[1] is None:
             stray.append(match[0])
         else:
