@@ -128,7 +128,10 @@ def _instant(text: str | None) -> datetime:
         raise UsageError(f"--now takes an instant like 2026-11-20T10:00:00Z, not {text!r}") from None
     if instant.tzinfo is None:
         raise UsageError(f"--now needs a zone: {text}Z is UTC")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise UsageError(f"--now {text} is out of range") from None
 
 
 def _show(decision: Decision) -> None:

@@ -76,6 +76,7 @@ def test_a_bad_rule_is_warned_of(eml: str, tmp_path: Path, capfd: pytest.Capture
         ({"directory": "mail"}, "is no JSON document"),
         ({"now": "noon"}, "--now takes an instant like 2026-11-20T10:00:00Z"),
         ({"now": "2026-11-20T10:00:00"}, "--now needs a zone"),
+        ({"now": "0001-01-01T00:00:00+14:00"}, "--now 0001-01-01T00:00:00+14:00 is out of range"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_line(options: dict[str, str], said: str, eml: str, capfd: pytest.CaptureFixture[str]) -> None:
