@@ -193,6 +193,20 @@ def test_a_site_with_an_international_name_is_found_in_either_spelling() -> None
         assert decide(mail(content(), f"m123-class@{domain}"), place).kind == "deliver"
 
 
+def test_blanks_around_an_address_of_the_directory_are_no_part_of_the_envelope() -> None:
+    changes = world()
+    changes["site"].update(support=" s@x.org ", bounces="b@x.org\t", default=" i@x.org")
+    changes["people"] = [{**person, "email": f" {person['email']} "} for person in changes["people"]]
+    changes["classes"][0]["program"]["director_email"] = " d@x.org "
+    envelopes = [
+        (message.envelope_from, message.recipient)
+        for to in ("m123-class", "nobody", "info", "tess")
+        for message in routed(to, **changes).messages
+    ]
+    assert {address.strip() for pair in envelopes for address in pair} >= {"", "b@x.org", "i@x.org", "d@x.org", "tess@x.org", "cy@x.org"}
+    assert [pair for pair in envelopes if pair != tuple(map(str.strip, pair))] == []
+
+
 def test_a_sender_is_told_once_a_day() -> None:
     told = {address_hash("tess@x.org")}
     assert decide(mail(content(), "nobody"), directory(), told=told).kind == "drop"

@@ -158,7 +158,7 @@ def read_document(raw: Any, handlers: Mapping[str, Handler] = HANDLERS) -> Docum
     document = filled(raw, DOCUMENT)
     lists = _email_lists(document["email_lists"])
     return Document(
-        site=SiteRow(**filled(document["site"], SITE)),
+        site=_site(filled(document["site"], SITE)),
         people=tuple(_person(filled(person, PERSON)) for person in document["people"]),
         rosters=tuple(_roster(filled(roster, CLASS)) for roster in document["classes"]),
         redirects=tuple(RedirectRow(**filled(redirect, REDIRECT)) for redirect in document["redirects"]),
@@ -199,6 +199,11 @@ def rows(document: Document, now: datetime) -> Iterator[tuple[str, str, Any]]:
     for address in document.suppressions:
         digest = address_hash(address)
         yield "suppressions", f"{digest}:{EVERY_PURPOSE}", Suppression(digest, EVERY_PURPOSE, True, "directory", now, "directory load")
+
+
+def _site(values: dict[str, Any]) -> SiteRow:
+    trimmed: dict[str, Any] = {key: value.strip() if isinstance(value, str) else value for key, value in values.items()}
+    return SiteRow(**trimmed)
 
 
 def _person(values: dict[str, Any]) -> PersonRow:

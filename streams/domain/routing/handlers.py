@@ -166,7 +166,7 @@ def _members(directory: Directory, roster: RosterRow, kind: str, sections: Seque
     user_ids = [*roster.teachers] if teachers else []
     if students:
         user_ids += [user_id for section in sections if section.status == ACCEPTED_STATUS for user_id in section.students]
-    yield Member(f"{roster.program} Directors", roster.director_email)
+    yield Member(f"{roster.program} Directors", roster.director_email.strip())
     yield from (_by_id(directory, user_id) for user_id in dict.fromkeys(user_ids))
 
 

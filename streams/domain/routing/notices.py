@@ -53,5 +53,5 @@ def rejection(case: Case, account: PersonRow, note: str) -> Message:
 
 
 def _to_sender(case: Case, account: PersonRow, text: str) -> Message:
-    to = Member(f"{account.first_name} {account.last_name}".strip(), account.email, account.user_id)
+    to = Member(f"{account.first_name} {account.last_name}".strip(), account.email.strip(), account.user_id)
     return letter(case.mail, case.site, to, PURPOSE, f"Undeliverable mail to {case.to.address}", text, answering(case.head))
