@@ -127,3 +127,37 @@ def test_the_mtas_own_results_decide(results: list[str], kind: str) -> None:
     decision = decide(mail(raw, "m123-class"), directory(site=site))
     assert decision.kind == kind
     assert decision.reason == ("accepted" if kind == "deliver" else "sender_not_authenticated")
+
+
+ANYONE = [
+    # (From, subject_prefix of the redirect, what becomes of the mail when the MTA's results are against it)
+    ("Support <websupport@learningu.org>", None, "deliver"),  # as it came: its DMARC fails at the recipients
+    ("tess@x.org", None, "deliver"),
+    ("stranger@y.org", "B", "deliver"),  # from the redirect's address, and nobody's alias
+    ("Yale <info@yale.learningu.org>", None, "hold"),  # our signature would vouch for it
+    ("dean@mit.learningu.org", None, "hold"),
+    ("tess@x.org", "B", "hold"),  # it would come from her alias
+]
+
+
+@pytest.mark.parametrize(("sender", "prefix", "kind"), ANYONE)
+def test_a_redirect_vouches_for_no_forged_sender(sender: str, prefix: str | None, kind: str) -> None:
+    site = {"domain": "yale.learningu.org", "support": "s@x.org", "bounces": "b@x.org", "authserv_ids": ["mx.yale.edu"]}
+    redirects = [{"original": "board", "destination": "a@z.org"}]
+    lists = [{"seq": 30, "regex": "^(.*)$", "handler": "PlainList", "subject_prefix": prefix}]
+    place = directory(site=site, redirects=redirects, email_lists=lists)
+    failed = decide(mail(content("Authentication-Results: mx.yale.edu; dmarc=fail", sender=sender), "board"), place)
+    assert (failed.kind, failed.reason) == (kind, "accepted" if kind == "deliver" else "sender_not_authenticated")
+    assert decide(mail(content(sender=sender), "board"), place).kind == "deliver"
+
+
+def test_the_sites_own_mail_needs_no_proof_where_its_domain_asks_for_none() -> None:
+    site = {
+        "domain": "yale.learningu.org",
+        "support": "s@x.org",
+        "bounces": "b@x.org",
+        "default": "i@z.org",
+        "authserv_ids": ["mx.yale.edu"],
+    }
+    raw = content("Authentication-Results: mx.yale.edu; spf=none; dmarc=none", sender="tess@yale.learningu.org")
+    assert decide(mail(raw, "info"), directory(site=site)).kind == "deliver"

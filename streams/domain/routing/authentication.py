@@ -43,11 +43,17 @@ def authenticated(said: Results | None, address: str) -> bool | None:
         return None
     results = _read(said)
     domain = address.rpartition("@")[2]
-    verdict = next((result for result in results if result.method == "dmarc" and result.result in ("pass", "fail")), None)
+    verdict = _verdict(results)
     if verdict is not None:
         judged = normalise(f"x@{_domain(verdict)}")[2:]
         return verdict.result == "pass" and (not judged or _aligned(judged, domain))
     return any(_aligned(vouched, domain) for vouched in _vouched(results))
+
+
+def disowned(said: Results | None) -> bool:
+    """True if the mail failed DMARC: the domain of its From header says that mail of its own would have passed."""
+    verdict = _verdict(_read(said)) if said is not None else None
+    return verdict is not None and verdict.result == "fail"
 
 
 def trusted_results(head: Head, trusted: Collection[str]) -> Results | None:
@@ -89,6 +95,10 @@ def _read(said: Results) -> list[authres.AuthenticationResult]:
     except (authres.AuthResError, RecursionError):
         return []
     return results
+
+
+def _verdict(results: list[authres.AuthenticationResult]) -> authres.AuthenticationResult | None:
+    return next((result for result in results if result.method == "dmarc" and result.result in ("pass", "fail")), None)
 
 
 def _domain(result: authres.AuthenticationResult) -> str:

@@ -178,7 +178,7 @@ def _headers(copy: rewrite.Copy, members: Sequence[Member], *, together: bool) -
 def _copies(case: Case, branch: Branch) -> Iterator[Message]:
     """One copy for each member of a branch, from one edited header."""
     row, handler, tag = branch.route.rule.row, branch.route.rule.handler, branch.route.accepted.tag
-    if handler.broadcast or row.subject_prefix or row.from_email:
+    if branch.route.rule.rewrites:
         copy = rewrite.broadcast(case, branch.path, row, tag, on_list=case.sender.is_among(branch.members))
         headers = _headers(copy, branch.members, together=row.cc_all and len(branch.members) <= MAX_TOGETHER)
     else:

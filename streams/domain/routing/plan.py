@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from streams.domain.addresses import AddressError, check_address
+from streams.domain.routing.authentication import disowned
 from streams.domain.routing.case import Case
 from streams.domain.routing.directory import Directory
 from streams.domain.routing.handlers import Accepted, Asked, Declined
 from streams.domain.routing.model import Addressee, Kind, Member, Skip
-from streams.domain.routing.posting import Refusal, refusal
+from streams.domain.routing.posting import FORGED, Refusal, refusal
 from streams.domain.routing.quota import exceeded, keys
+from streams.domain.routing.rewrite import speaks_for
 from streams.domain.routing.rules import Rule
 
 MAX_ALIASES = 10  # of the site, one leading to the other
@@ -82,9 +84,20 @@ def stopped(route: Route, case: Case) -> Refusal | None:
     if not case.mail.mail_from and policy != "anyone":
         return Refusal(Kind.DROP, "null_sender")  # a bounce or a vacation note, whatever else it says
     trusted = case.trusted_list and not route.rule.handler.broadcast
-    refused = refusal(policy, case.sender, route.accepted.members, trusted_list=trusted) or crowded(case)
+    refused = refusal(policy, case.sender, route.accepted.members, trusted_list=trusted)
+    refused = refused or (FORGED if policy == "anyone" and _in_our_name(route, case) else None) or crowded(case)
     refused = refused or (Refusal(Kind.HOLD, "admin_hold") if row.admin_hold else None)
     return replace(refused, director=route.accepted.director) if refused else None
+
+
+def _in_our_name(route: Route, case: Case) -> bool:
+    """True if a copy would make the site vouch for a sender who is forged as far as can be seen: as itself, or by an account's alias."""
+    sender = case.sender
+    if sender.mailbox is None or sender.authentic is not False:
+        return False
+    if speaks_for(case.site, sender.mailbox.address):
+        return disowned(case.results)
+    return route.rule.rewrites and sender.account is not None
 
 
 def crowded(case: Case) -> Refusal | None:

@@ -55,6 +55,7 @@ class Refusal:
 STRANGER = Refusal(Kind.DROP, "stranger")
 HELD_STRANGER = Refusal(Kind.HOLD, "stranger")
 NOT_ALLOWED = Refusal(Kind.NOTICE, "may_not_post")
+FORGED = Refusal(Kind.HOLD, "sender_not_authenticated")
 
 # Policy: who passes, and what becomes of a stranger's mail. A known sender who does not pass is told.
 POLICIES: dict[str, tuple[Callable[[Sender, tuple[Member, ...]], bool], Refusal]] = {
@@ -88,4 +89,4 @@ def refusal(policy: str, sender: Sender, members: tuple[Member, ...], *, trusted
     passes, for_strangers = POLICIES[policy]
     if not passes(sender, members):
         return NOT_ALLOWED if sender.known else for_strangers
-    return Refusal(Kind.HOLD, "sender_not_authenticated") if sender.authentic is False else None
+    return FORGED if sender.authentic is False else None

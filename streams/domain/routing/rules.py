@@ -39,6 +39,11 @@ class Rule:
         """Stands for the rule in email ids."""
         return str(self.row.seq)
 
+    @property
+    def rewrites(self) -> bool:
+        """True if its copies come from the site, with a From of ours; else they stay the sender's own."""
+        return bool(self.handler.broadcast or self.row.subject_prefix or self.row.from_email)
+
 
 def compiled(rows: Iterable[EmailListRow], handlers: Mapping[str, Handler]) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
     """The usable rules in order (equal seq: as given), and what is wrong with each of the others."""
