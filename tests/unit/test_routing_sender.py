@@ -161,3 +161,30 @@ def test_the_sites_own_mail_needs_no_proof_where_its_domain_asks_for_none() -> N
     }
     raw = content("Authentication-Results: mx.yale.edu; spf=none; dmarc=none", sender="tess@yale.learningu.org")
     assert decide(mail(raw, "info"), directory(site=site)).kind == "deliver"
+
+
+LIST_RESULTS = [
+    # (what the MTA says of a mail with the List-Id of a list host that the site believes; what becomes of it)
+    (None, "deliver"),
+    ("dkim=pass header.d=lists.y.org; dmarc=fail header.from=z.org", "deliver"),
+    ("spf=pass smtp.mailfrom=news-bounces@y.org", "deliver"),
+    ("dkim=pass header.d=z.org; dmarc=pass header.from=z.org", "hold"),
+    ("spf=fail smtp.mailfrom=lists.y.org; dkim=none", "hold"),
+]
+
+
+@pytest.mark.parametrize(("said", "kind"), LIST_RESULTS)
+def test_a_list_host_is_believed_unless_the_results_know_nothing_of_it(said: str | None, kind: str) -> None:
+    site: dict[str, Any] = {"domain": "yale.learningu.org", "support": "s@x.org", "bounces": "b@x.org"}
+    site |= {"authserv_ids": ["mx.yale.edu"], "list_hosts": ["Lists.y.org"]}
+    head = [f"Authentication-Results: mx.yale.edu; {said}"] if said else []
+    decision = decide(mail(content("List-Id: <news.lists.y.org>", *head, sender="stranger@z.org"), "ann"), directory(site=site))
+    assert (decision.kind, decision.reason) == (kind, "accepted" if kind == "deliver" else "sender_not_authenticated")
+
+
+def test_a_believed_list_may_pass_on_what_the_site_wrote_to_it() -> None:
+    site: dict[str, Any] = {"domain": "yale.learningu.org", "support": "s@x.org", "bounces": "b@x.org", "default": "i@z.org"}
+    site |= {"authserv_ids": ["mx.yale.edu"], "list_hosts": ["lists.y.org"]}
+    said = "Authentication-Results: mx.yale.edu; dkim=pass header.d=lists.y.org; dmarc=fail header.from=mit.learningu.org"
+    raw = content(said, "List-Id: <news.lists.y.org>", sender="dean@mit.learningu.org")
+    assert decide(mail(raw, "info"), directory(site=site)).kind == "deliver"

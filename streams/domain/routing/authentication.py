@@ -50,6 +50,14 @@ def authenticated(said: Results | None, address: str) -> bool | None:
     return any(_aligned(vouched, domain) for vouched in _vouched(results))
 
 
+def vouched_for(said: Results | None, hosts: Collection[str]) -> bool | None:
+    """True or false as these results have a DKIM or SPF pass for one of these hosts; none if there are none."""
+    if said is None:
+        return None
+    vouched = [*_vouched(_read(said))]
+    return any(_aligned(domain, host.lower()) for domain in vouched for host in hosts)
+
+
 def disowned(said: Results | None) -> bool:
     """True if the mail failed DMARC: the domain of its From header says that mail of its own would have passed."""
     verdict = _verdict(_read(said)) if said is not None else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from streams.domain.addresses import AddressError, check_address
-from streams.domain.routing.authentication import disowned
+from streams.domain.routing.authentication import disowned, vouched_for
 from streams.domain.routing.case import Case
 from streams.domain.routing.directory import Directory
 from streams.domain.routing.handlers import Accepted, Asked, Declined
@@ -85,9 +85,17 @@ def stopped(route: Route, case: Case) -> Refusal | None:
         return Refusal(Kind.DROP, "null_sender")  # a bounce or a vacation note, whatever else it says
     trusted = case.trusted_list and not route.rule.handler.broadcast
     refused = refusal(policy, case.sender, route.accepted.members, trusted_list=trusted)
-    refused = refused or (FORGED if policy == "anyone" and _in_our_name(route, case) else None) or crowded(case)
+    refused = refused or (FORGED if _is_forged(route, case, policy) else None) or crowded(case)
     refused = refused or (Refusal(Kind.HOLD, "admin_hold") if row.admin_hold else None)
     return replace(refused, director=route.accepted.director) if refused else None
+
+
+def _is_forged(route: Route, case: Case, policy: str) -> bool:
+    """True if the MTA's results contradict what lets the mail in, or what it would go out as."""
+    by_list = vouched_for(case.results, case.site.list_hosts) if case.trusted_list else None
+    if policy == "anyone":
+        return _in_our_name(route, case) and not by_list
+    return by_list is False and not route.rule.handler.broadcast
 
 
 def _in_our_name(route: Route, case: Case) -> bool:
