@@ -144,7 +144,10 @@ def test_a_mail_that_was_at_the_inner_list_does_not_go_there_again() -> None:
 
 STOPPED = [
     (["Auto-Submitted: auto-replied (vacation)"], "auto_submitted"),
+    (["Auto-Submitted: (from a robot) auto-generated; owner=x"], "auto_submitted"),
+    (["Auto-Submitted: ((("], "auto_submitted"),
     (["Auto-Submitted: No"], None),
+    (["Auto-Submitted: (typed (by hand; really)) no; by=me"], None),
     (["Precedence: Bulk"], "precedence"),
     (["Precedence: list", "List-Id: <a.evil.org>"], "precedence"),
     (["Precedence: list", "List-Id: Ours <m9-class.yale.learningu.org>"], None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from streams.domain.addresses import CONTROL
@@ -13,6 +14,7 @@ from streams.events import SiteRow
 MAX_HOPS = 50  # Received fields; Exim's and Postfix's default limits are 30 and 50
 FOR_MACHINES = frozenset({"postmaster", "abuse"})  # they take reports, which robots write (RFC 5965)
 MASS_PRECEDENCE = frozenset({"bulk", "junk", "list"})
+COMMENT = re.compile(r"\((?:[^()]|\([^()]*\))*\)")  # two deep at most
 # A mail with any of these was not typed by a person who waits for an answer.
 NEVER_ANSWERED = ("list-id", "list-unsubscribe", "list-post", "precedence", "x-auto-response-suppress", "x-autoreply", "x-autorespond")
 
@@ -52,7 +54,8 @@ def _too_many_hops(head: Head, _to: Addressee, _directory: Directory) -> bool:
 
 
 def _auto_submitted(head: Head, _to: Addressee | None = None, _directory: Directory | None = None) -> bool:
-    return any(field.text.partition(";")[0].partition("(")[0].strip().lower() != "no" for field in head.all("auto-submitted"))
+    words = (COMMENT.sub(" ", field.text) for field in head.all("auto-submitted"))
+    return any(said.partition(";")[0].partition("(")[0].strip().lower() != "no" for said in words)
 
 
 def _mass_mail(head: Head, to: Addressee, directory: Directory) -> bool:
