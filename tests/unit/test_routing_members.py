@@ -222,6 +222,7 @@ REFUSED += [
     "<@a.org:b@evil.org>",
     "a@[127.0.0.1]",
     "a b@yale.learningu.org",
+    "+tag@yale.learningu.org",
 ]
 REFUSED += ["\udcff@yale.learningu.org", "m123-class@sub.yale.learningu.org", "m123-class@yale.learningu.org.evil.org"]
 

@@ -44,7 +44,8 @@ class Directory:
             return None
         if site not in self.sites or not DOT_ATOM.fullmatch(local) or "%" in local or "!" in local:
             return None
-        return Addressee(local.lower().partition("+")[0], site)
+        name = local.lower().partition("+")[0]
+        return Addressee(name, site) if name else None
 
     def is_suppressed(self, address: str, purpose: str) -> bool:
         """True if this address asked for, or earned, no mail of this purpose."""
