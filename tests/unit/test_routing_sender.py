@@ -11,7 +11,7 @@ from streams.domain.routing.author import Unclear, author, parse_from
 from streams.domain.routing.decide import decide
 from streams.domain.routing.fields import scan
 from streams.domain.routing.words import decoded, mailbox
-from tests.services.inbound import content, directory, mail
+from tests.services.inbound import content, directory, mail, world
 
 CLEAR = [
     ("tess@x.org", "", "tess@x.org"),
@@ -188,3 +188,19 @@ def test_a_believed_list_may_pass_on_what_the_site_wrote_to_it() -> None:
     said = "Authentication-Results: mx.yale.edu; dkim=pass header.d=lists.y.org; dmarc=fail header.from=mit.learningu.org"
     raw = content(said, "List-Id: <news.lists.y.org>", sender="dean@mit.learningu.org")
     assert decide(mail(raw, "info"), directory(site=site)).kind == "deliver"
+
+
+def test_a_directors_copy_of_list_mail_reaches_the_account_that_its_address_is_a_redirect_to() -> None:
+    """The copy comes back in from the sender's alias, which is an address of an account like its own."""
+    place = directory(redirects=[{"original": "info", "destination": "tess@yale.learningu.org"}])
+    copies = decide(mail(content(sender="ann@x.org"), "m123-class"), place).messages
+    (back,) = [copy.header + b"\r\nbody" for copy in copies if copy.recipient == "info@yale.learningu.org"]
+    again = decide(mail(back, "info"), place)
+    assert (again.kind, [copy.recipient for copy in again.messages]) == ("deliver", ["tess@x.org"])
+
+
+@pytest.mark.parametrize("sender", ["ina@yale.learningu.org", "nobody@yale.learningu.org", "jo@yale.learningu.org", "ann@other.org"])
+def test_an_alias_that_reaches_nobody_is_no_account(sender: str) -> None:
+    twins = [{"user_id": str(number), "username": name, "email": f"{number}@x.org"} for number, name in ((91, "jo"), (92, "JO"))]
+    place = directory(people=[*world()["people"], *twins])
+    assert decide(mail(content(sender=sender), "m123-class"), place).reason == "stranger"

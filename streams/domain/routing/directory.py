@@ -47,6 +47,18 @@ class Directory:
         name = local.lower().partition("+")[0]
         return Addressee(name, site) if name else None
 
+    def account_of(self, address: str) -> PersonRow | None:
+        """The active account that speaks for this normalised address: by its own, or by its alias at a site here.
+
+        Copies of list mail come from the sender's alias, and some come back in: where a director's address is a redirect to an account.
+        """
+        account = self.accounts.get(address)
+        local, _, domain = address.rpartition("@")
+        if account is not None or domain not in self.sites:
+            return account
+        people = self.usernames.get(local.partition("+")[0], ())
+        return people[0] if len(people) == 1 and people[0].active else None
+
     def is_suppressed(self, address: str, purpose: str) -> bool:
         """True if this address asked for, or earned, no mail of this purpose."""
         if not self.suppressed:

@@ -77,7 +77,7 @@ def sender_of(head: Head, results: Results | None, directory: Directory) -> Send
     if isinstance(found, Unclear):
         return Sender(None, found.reason)
     key = normalise(found.address)
-    return Sender(found, "", directory.accounts.get(key), key in directory.configured, authenticated(results, key))
+    return Sender(found, "", directory.account_of(key), key in directory.configured, authenticated(results, key))
 
 
 def refusal(policy: str, sender: Sender, members: tuple[Member, ...], *, trusted_list: bool) -> Refusal | None:
