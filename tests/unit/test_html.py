@@ -32,6 +32,9 @@ from streams.domain.outgoing.html_text import html_to_text
         ("<pre>a  b\n  c</pre>d", "a  b\n  c\n\nd"),
         ("<head><title>T</title><STYLE>p{}</STYLE></head><script>if (a<b) x()</script>body", "body"),
         ("<style>p{} never closed", ""),
+        ("""<script>x = "</style>"</script>body""", "body"),
+        ("a<style", "a"),
+        ("a<!doctype", "a"),
         ("a<!-- x > y -->b<!DOCTYPE html><?xml?>c", "abc"),
         ("a <b title='1 > 0'>c</b>", "a c"),
         ("3 < 4 and 5 > 4, <3", "3 < 4 and 5 > 4, <3"),
@@ -100,3 +103,35 @@ def test_elements_too_deep_for_the_inliner_are_refused_before_it_sees_them() -> 
             with_inline_css(deep)
     wide = "<style>p{color:red}</style>" + "<table><tr><td><p>a<br></p></table>" * 2000
     assert with_inline_css(wide).count("color: red") == 2000
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '<a title="see href=/x">',
+        '<img alt="src = a">',
+        '<p data-address="?src=mail">',
+        "<a onclick=\"location.href='/x'\">",
+        "<a data-address=?src=mail>",
+    ],
+)
+def test_what_looks_like_a_link_within_another_attribute_stays(tag: str) -> None:
+    assert with_absolute_links(tag, "yale.learningu.org") == tag
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<style " * 50_000,
+        "<!" * 100_000,
+        "<?" * 100_000,
+        "<img " + " src=data:x" * 50_000,
+        "url(data:image/" * 50_000,
+        '<img src="data:' * 50_000,
+        '<a x="' + "href= " * 50_000 + '">',
+    ],
+)
+def test_a_broken_body_costs_no_more_than_another(body: str) -> None:
+    """Seconds where a scan starts over at each of them: the test would not end."""
+    left, _ = without_data_images(body)
+    assert isinstance(html_to_text(with_absolute_links(left, "yale.learningu.org")), str)

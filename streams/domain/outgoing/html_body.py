@@ -12,13 +12,13 @@ import css_inline
 HTML = re.compile(r"<html[>\s]", re.IGNORECASE)
 # A whole tag with attributes: quoted values may hold ">", unquoted text neither quotes nor "<" (so no scan starts over for long).
 TAG = re.compile(r"""<[a-z][^<>"'=]*=[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*>""", re.IGNORECASE)
-LINK = re.compile(r"""(?<![\w-])(src|href|background|poster)(\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
-DATA_IMAGE = re.compile(
-    r"""<img\s(?:[^<>"']|"[^"]*"|'[^']*')*?(?<![\w-])src\s*=\s*(?:"\s*data:[^"]*"|'\s*data:[^']*'|data:[^\s"'>]*)"""
-    r"""(?:[^<>"']|"[^"]*"|'[^']*')*>""",
+# A link with its attribute's name, or another attribute's quoted value: what stands in one is no attribute.
+LINK = re.compile(
+    r"""(?<=[\s"'])(src|href|background|poster)(\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+)|"[^"]*"|'[^']*'""",
     re.IGNORECASE,
 )
-DATA_URL = re.compile(r"""url\(\s*(["']?)data:image/[^)]*\)""", re.IGNORECASE)
+IMAGE = re.compile(r"""<img\s[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*>""", re.IGNORECASE)
+DATA_URL = re.compile(r"""url\(\s*(?:"data:image/[^"]*"|'data:image/[^']*'|data:image/[^()]*)\s*\)""", re.IGNORECASE)
 ELEMENT = re.compile(r"<(/?[a-z][^\s/>]*)", re.IGNORECASE)
 # Void elements, and those whose next one ends them.
 CLOSED_BY_THEMSELVES = frozenset({
@@ -38,9 +38,16 @@ def without_data_images(body: str) -> tuple[str, int]:
     """The body without `<img src="data:...">`, and with `url()` for `url(data:image/...)`; and how many there were."""
     if "data:" not in body.lower():
         return body, 0
-    body, tags = DATA_IMAGE.subn("", body)
+    removed = sum(_is_data_image(tag[0]) for tag in IMAGE.finditer(body))
+    if removed:
+        body = IMAGE.sub(lambda tag: "" if _is_data_image(tag[0]) else tag[0], body)
     body, urls = DATA_URL.subn("url()", body)
-    return body, tags + urls
+    return body, removed + urls
+
+
+def _is_data_image(tag: str) -> bool:
+    links = (link for link in LINK.finditer(tag) if (link[1] or "").lower() == "src")
+    return any(link[3].strip("\"'").lstrip().lower().startswith("data:") for link in links)
 
 
 def with_absolute_links(body: str, domain: str) -> str:
@@ -52,6 +59,8 @@ def with_absolute_links(body: str, domain: str) -> str:
 
 
 def _absolute(base: str, link: re.Match[str]) -> str:
+    if link[1] is None:
+        return link[0]
     mark = link[3][0] if link[3][0] in "\"'" else ""
     target = link[3].strip(mark).strip() if mark else link[3]
     if ABSOLUTE.match(target):

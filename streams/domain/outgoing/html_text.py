@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from html import unescape
 
-DROPPED = r"(?i:style|script|title|template|noscript)\b"
+NAMES = ("style", "script", "title", "template", "noscript")
+DROPPED = rf"(?i:{'|'.join(NAMES)})\b"
+# An element ends at the end of its own name; one that does not end takes the rest, as in a browser.
+ELEMENTS = "|".join(rf"(?i:{name})\b[^>]*(?:>.*?(?:</(?i:{name})\s*>|\Z)|\Z)" for name in NAMES)
 # The common tag first: this expression is half of the cost of a text part.
 TOKEN = re.compile(
     rf"""<(?:(/?(?!{DROPPED})[a-zA-Z][a-zA-Z0-9:-]*)((?:\s|/)[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*)?>"""
-    rf"""|!--.*?(?:-->|\Z)|{DROPPED}[^>]*>.*?(?:</{DROPPED}\s*>|\Z)|[!?][^>]*>)""",
+    rf"""|!--.*?(?:-->|\Z)|{ELEMENTS}|[!?][^>]*(?:>|\Z))""",
     re.DOTALL,
 )
 ATTRIBUTE = {
