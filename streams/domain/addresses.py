@@ -21,9 +21,11 @@ MAX_DOMAIN = 253
 ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a1-\U0010ffff]+"
 DOT_ATOM = re.compile(rf"{ATOM}(?:\.{ATOM})*")
 QUOTED_LOCAL = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*"')
+SPACE = re.compile(r"[^\S ]")  # a plain space may stand in quotes
 LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 QUOTED_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"')
+NAME_OF_QUOTED = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"<>])*)<(".*)', re.DOTALL)  # a name, and an address that begins with a quote
 
 
 class AddressError(ValueError):
@@ -52,7 +54,7 @@ def check_address(text: str) -> str:
         raise AddressError(f"{address!r} is no address: it needs something@domain")
     if len(address) > MAX_ADDRESS or len(local.encode()) > MAX_LOCAL:
         raise AddressError(f"{address[:40]!r}... is too long for an address")
-    if not (DOT_ATOM.fullmatch(local) or QUOTED_LOCAL.fullmatch(local)):
+    if SPACE.search(local) or not (DOT_ATOM.fullmatch(local) or QUOTED_LOCAL.fullmatch(local)):
         raise AddressError(f"{address!r} is no address: {local!r} cannot stand before the @")
     ascii_domain(domain)
     return address
@@ -111,7 +113,10 @@ def parse_mailbox(text: str) -> Mailbox:
         raise AddressError("an address cannot hold line breaks or control characters")
     if not line.endswith(">"):
         return Mailbox("", check_address(line))
-    phrase, _, address = line[:-1].rpartition("<")
+    quoted = NAME_OF_QUOTED.fullmatch(line[:-1])
+    phrase, bracket, address = (quoted[1], "<", quoted[2]) if quoted else line[:-1].rpartition("<")
+    if not bracket:
+        raise AddressError(f"{line!r} is no address: its > has no <")
     return Mailbox(_display_name(phrase.strip()), check_address(address))
 
 

@@ -7,7 +7,10 @@ import tracemalloc
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from streams.domain.addresses import address_hash
+from streams.domain.compose import compose
 from streams.domain.ids import message_id, request_email_id
 from streams.domain.outgoing.check import Checked, check
 from streams.domain.outgoing.expansion import Facts, expand, gap_warnings
@@ -90,6 +93,18 @@ def test_variables_of_another_making_hurt_only_their_person() -> None:
     assert isinstance(checked, Checked)
     lines = list(expand(checked, Facts(lambda _: None, KEYRING), NOW))
     assert [getattr(line, "reason", "queued") for line in lines] == ["render_failed", "render_failed", "queued"]
+
+
+@pytest.mark.parametrize("email", ['"a<b>"@x.org', '"a,b"@x.org', '"a\\",b"@x.org', "\u00fcn\u00ef@b\u00fccher.example"])
+@pytest.mark.parametrize("name", ["", "Ann", 'a"b', "\u00e9" * 300])
+def test_what_is_queued_can_be_written(email: str, name: str) -> None:
+    found = expanded(document({"user_id": "1", "email": email, "first_name": name}))
+    assert b"\r\nTo: " in compose(found.queued[0], {})
+
+
+@pytest.mark.parametrize("email", ["a\u2028b@x.org", "a\u3000b@x.org", '"a\u2029"@x.org', '"a\x85b"@x.org', "\u00a0.a@x.org"])
+def test_no_space_but_a_plain_one_in_quotes_stands_in_an_address(email: str) -> None:
+    assert [skip.reason for skip in expanded(document({"user_id": "1", "email": email})).skipped] == ["invalid_address"]
 
 
 def test_a_subject_of_several_lines_becomes_one() -> None:

@@ -27,6 +27,8 @@ OWN_SITE = Site("splash.example.edu", "Splash", "b@example.edu", "")
         ("x@learningu.org.evil.com", None),
         ("x@.learningu.org", None),
         ("nobody", None),
+        ("x@learningu.org>", None),
+        ('"A" <"a<b>"@learningu.org>', '"A" <"a<b>"@learningu.org>'),
     ],
 )  # fmt: skip
 def test_a_sender(written: str, sender: str | None) -> None:
@@ -56,6 +58,7 @@ def test_a_site_elsewhere_may_use_its_own_domain_only_besides() -> None:
         ("A, B", '"A, B" <info@d.org>'),
         ("", "info@d.org"),
         ("a\r\nBcc: x@y.org", '"a Bcc: x@y.org" <info@d.org>'),
+        ("a\u2028b", '"a b" <info@d.org>'),
     ],
 )
 def test_the_default_sender(group: str, sender: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from streams.domain.addresses import AddressError, Mailbox, ascii_domain, format_address, parse_mailbox
+from streams.domain.addresses import CONTROL, AddressError, Mailbox, ascii_domain, format_address, parse_mailbox
 from streams.events import Site
 
 ORGANISATION = "learningu.org"
@@ -40,6 +40,6 @@ def _is_allowed(domain: str, site_domain: str, *, one_label: bool) -> bool:
 
 def _formatted(mailbox: Mailbox, written: str) -> str:
     """As written where that is legal; otherwise with the name in quotes."""
-    if PLAIN_PHRASE.fullmatch(mailbox.name) and not written.startswith('"'):
+    if PLAIN_PHRASE.fullmatch(mailbox.name) and not CONTROL.search(mailbox.name) and not written.startswith('"'):
         return f"{mailbox.name} <{mailbox.address}>"
     return format_address(mailbox.name, mailbox.address)
