@@ -15,6 +15,7 @@ from streams.domain.outgoing.chunks import split_into_chunks
 from streams.domain.outgoing.policy import Policy
 from streams.domain.outgoing.problems import Refused, RequestRefused
 from streams.domain.outgoing.request import MAX_BODY, parse_request
+from streams.domain.outgoing.templates import MAX_FAULTS
 from tests.services.outgoing import NOW, document
 
 
@@ -101,6 +102,10 @@ def test_content_faults_are_named_together() -> None:
         ({"special_headers": {"X-A": "1\r\nBcc: x@y.org"}}, "special_headers['X-A']: has a line break"),
         ({"special_headers": {"X-A": "1" * 999}}, "special_headers['X-A']: is 999 characters long"),
         ({"special_headers": {"X-SMTPAPI": "{}"}}, "special_headers['X-SMTPAPI']: may not be set"),
+        ({"special_headers": {"In-Reply-To": "<\u00e9@x.org>"}}, "special_headers['In-Reply-To']: cannot be sent: the In-Reply-To header holds"),
+        ({"special_headers": {"References": "<" + "a" * 990 + ">"}}, "special_headers['References']: cannot be sent: the References header is"),
+        ({"priority": "\ud800"}, 'priority: must be one of "bulk", "urgent", not "\\ud800"'),
+        ({"recipients": [{"user_id": "1", "variables": {"user": 5}, "\ud800": 1, "email": 5}]}, "recipients[0].email: must be text"),
         ({"special_headers": {"List-Unsubscribe": "x"}}, "special_headers['List-Unsubscribe']: may not be set"),
         ({"special_headers": {f"X-{n}": "1" for n in range(21)}}, "special_headers: has 21 fields"),
         ({"reply_to": "a@b.org", "special_headers": {"Reply-To": "c@d.org"}}, "reply_to: says a@b.org, but the Reply-To in special_headers"),
@@ -117,6 +122,16 @@ def test_content_faults_are_named_together() -> None:
 )  # fmt: skip
 def test_a_fault(changes: dict[str, Any], problem: str) -> None:
     assert [found for found in problems_of(changes) if found.startswith(problem)]
+
+
+def test_of_many_unknown_variables_the_first_are_named() -> None:
+    """Looking for what each was meant to be takes milliseconds, and nobody reads a thousand lines."""
+    found = problems_of({"body": "".join(f"{{{{ nothing{n} }}}}" for n in range(1000))})
+    assert len(found) == MAX_FAULTS
+
+
+def test_a_key_that_cannot_be_printed_is_warned_of_all_the_same() -> None:
+    assert parse_request(document("ann", **{"\ud800": 1}), NOW).warnings == ("\\ud800 is not a known key and was ignored",)
 
 
 def test_defaults_are_the_architectures() -> None:

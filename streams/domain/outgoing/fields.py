@@ -26,12 +26,12 @@ class Notes:
     def problem(self, where: str, text: str, code: str = "invalid_request") -> None:
         self.problems_found += 1
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(code, where, text))
+            self.problems.append(Problem(code, _sound(where), _sound(text)))
 
     def warning(self, text: str) -> None:
         self.warnings_found += 1
         if len(self.warnings) < MAX_PROBLEMS:
-            self.warnings.append(text)
+            self.warnings.append(_sound(text))
 
     def all_problems(self) -> list[Problem]:
         """Those that are kept, and how many more there are."""
@@ -190,6 +190,11 @@ def parse_instant(value: object) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{value} is out of range") from None
+
+
+def _sound(text: str) -> str:
+    """The same, with half characters (lone surrogates) written as escapes: what is wrong with a document must be printable."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _shown(value: object) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 from streams.domain.addresses import AddressError, parse_mailbox, split_mailboxes
+from streams.domain.mime_fields import field
 from streams.domain.outgoing.problems import Problem
 from streams.events import Header, MessageRequest
 
@@ -54,6 +55,15 @@ def _fault(name: str, value: str, seen: set[str]) -> str | None:
         return "has a line break or control character in its value"
     if len(value) > MAX_VALUE:
         return f"is {len(value)} characters long; {MAX_VALUE} are allowed"
+    return _wire_fault(name, value) if key != "reply-to" else None
+
+
+def _wire_fault(name: str, value: str) -> str | None:
+    """What the writer of the mail would refuse: message ids are ASCII, and the line of one must not be too long."""
+    try:
+        field(name, value.strip())
+    except ValueError as error:
+        return f"cannot be sent: {error}"
     return None
 
 
