@@ -107,6 +107,18 @@ def test_no_space_but_a_plain_one_in_quotes_stands_in_an_address(email: str) -> 
     assert [skip.reason for skip in expanded(document({"user_id": "1", "email": email})).skipped] == ["invalid_address"]
 
 
+def test_a_link_to_an_account_is_not_mailed_under_another_name_either() -> None:
+    body = "{% with u=user %}[{{ u.recover_url }}]{% endwith %}{% for name, value in user.items %}{{ value }}{% endfor %}"
+    variables = {"user": {"recover_url": "https://x.org/secret", "recover_query": "secret"}}
+    assert "secret" not in expanded(document("ann", body=body, variables=variables)).first.text
+
+
+def test_null_as_html_is_no_value() -> None:
+    variables = {"program": {"schedule": {"html": None}}, "map": {"html": None}}
+    found = expanded(document("ann", body="[{{ program.schedule }}{{ map }}{{ map|default:'-' }}]", variables=variables))
+    assert (found.first.text, set(found.gaps)) == ("[-]", {"program.schedule", "map"})
+
+
 def test_a_subject_of_several_lines_becomes_one() -> None:
     person = {"user_id": "1", "first_name": "Ann\r\nBcc: x@y.org", "email": "a@x.org"}
     found = expanded(document(person, subject=" For {{ user.name }}\u2028 \t!"))

@@ -125,12 +125,15 @@ LOOP = "{% for a in 'x'|ljust:1000 %}"
         "{{ 5|divisibleby:0 }}",
         "{% for a, b in program.rows.0.title %}x{% endfor %}",
         "x" * (MAX_OUTPUT + 1),
+        "{{ slashes" + "|addslashes" * 40 + " }}",
+        "{{ big" + "|unordered_list" * 40 + " }}",
+        LOOP + "{% now '" + "Y" * 10_000 + "' %}{% endfor %}",
     ],
-    ids=range(11),
+    ids=range(14),
 )
 def test_a_runaway_ends_as_one_recipients_fault(source: str) -> None:
     with pytest.raises(RenderFault):
-        render(compile_template(source), {**VALUES, "big": "x" * 2000}, NOW, html=True)
+        render(compile_template(source), {**VALUES, "big": "x" * 2000, "slashes": "\\" * 100}, NOW, html=True)
 
 
 def test_what_tags_set_is_forgotten_after_each_mail() -> None:

@@ -20,6 +20,7 @@ from streams.domain.outgoing.variables import is_group
 # About a character of text each; a tenth of a second at most. A page-long schedule takes some thousands.
 MAX_WORK = 1_000_000
 LOOKUP_WORK = 10
+NO_HTML = {"html": None}  # a value as HTML that the site does not have
 TAKE_NONE = ("default_if_none", "yesno")  # the filters that tell null from blank
 
 
@@ -54,7 +55,7 @@ def look_up(context: DataContext, path: tuple[str, ...]) -> Any:
         return None
     for name in path[1:]:
         value = _step(value, name)
-    return value
+    return None if value == NO_HTML else value
 
 
 def _step(value: Any, name: str) -> Any:

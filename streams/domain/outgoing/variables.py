@@ -49,8 +49,8 @@ def read_values(text: str) -> Values:
 
 
 def is_group(value: object) -> TypeGuard[Values]:
-    """True for an object of values, such as program; {"html": ...} is one value."""
-    return isinstance(value, dict) and not (len(value) == 1 and isinstance(value.get("html"), str))
+    """True for an object of values, such as program; {"html": ...} is one value, or none if that is null."""
+    return isinstance(value, dict) and not (len(value) == 1 and isinstance(value.get("html", 0), str | None))
 
 
 def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
@@ -84,7 +84,8 @@ def values_for(person: Person, shared: Values) -> Values:
     values = merged(shared, own) if own else dict(shared)
     values.update({"request": shared["request"], "EMAIL_HOST_SENDER": shared["EMAIL_HOST_SENDER"]})
     more = values.get("user")
-    values["user"] = {**(more if is_group(more) else {}), **_account(person)}
+    allowed = {key: value for key, value in more.items() if key not in FORBIDDEN} if is_group(more) else {}
+    values["user"] = {**allowed, **_account(person)}
     return values
 
 
