@@ -198,6 +198,12 @@ def test_every_fault_that_stands_by_itself_is_named_at_once(source: str, places:
     assert [text.partition(":")[0] for text in error.value.texts] == places
 
 
+@pytest.mark.parametrize("begin", ["{{", "{%", "{#"])
+def test_many_tags_that_do_not_end_are_refused_before_anyone_looks_for_their_ends(begin: str) -> None:
+    with pytest.raises(TemplateFault, match=r"line 2, column 1: 20000 tags or variables do not end"):
+        compile_template("{{ user.name }}\n" + begin * 20_000)
+
+
 def test_what_can_be_read_beside_the_faults_is_read() -> None:
     with pytest.raises(TemplateFault) as error:
         compile_template("{% load y %}{{ program.nosuch }}{{ a|nofilter }}")

@@ -19,6 +19,8 @@ from streams.domain.outgoing.template_scan import Reference, TooDeep, references
 
 MAX_OUTPUT = 1_000_000  # characters of one rendered body
 MAX_FAULTS = 20  # of one template that its author is told at once
+MAX_SCAN = 20_000_000  # characters that are looked through for the ends of tags that have none
+BRACKETS = (("{%", "%}"), ("{{", "}}"), ("{#", "#}"))
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 CONTROL_BYTES = bytes(code for code in range(128) if CONTROLS.match(chr(code)))
 
@@ -57,6 +59,7 @@ class Compiled:
 
 def compile_template(source: str) -> Compiled:
     """Raises TemplateFault with each fault that stands by itself, up to MAX_FAULTS; a tag that does not end hides what comes behind it."""
+    _refuse_endless(source)
     left, texts, ends = source, list[str](), set[str]()
     compiled: Compiled | None = None
     for _ in range(MAX_FAULTS):
@@ -71,6 +74,14 @@ def compile_template(source: str) -> Compiled:
     if texts or compiled is None:
         raise TemplateFault(texts, compiled)
     return compiled
+
+
+def _refuse_endless(source: str) -> None:
+    """Refuse a line of beginnings without an end: Django looks for the end of each through the rest of the line. Raises TemplateFault."""
+    for number, line in enumerate(source.split("\n"), 1):
+        open_tags = sum(line.count(begin, line.rfind(end) + 1) for begin, end in BRACKETS)
+        if open_tags * len(line) > MAX_SCAN:
+            raise TemplateFault([f"line {number}, column 1: {open_tags} tags or variables do not end"], None)
 
 
 def _read(source: str, left: str) -> tuple[Compiled | None, str, Any]:
