@@ -46,8 +46,10 @@ def dry_run(
     cannot be read.
     """
     from cli.request_dry_run import answer, compare
+    from cli.request_io import read_stdin_once
     from streams.errors import UsageError
 
+    read_stdin_once(document, recipients, *(against or ()))
     if not against:
         raise typer.Exit(answer(document, recipients, now, as_json=as_json))
     if recipients is not None:

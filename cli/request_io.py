@@ -33,6 +33,12 @@ class Read:
     files: tuple[bytes, ...]
 
 
+def read_stdin_once(*paths: Path | None) -> None:
+    """Refuse a second `-`, which would find stdin empty: as recipients, that is nobody. Raises UsageError."""
+    if paths.count(STDIN) > 1:
+        raise UsageError("stdin can be read once: only one of the files can be -")
+
+
 def read_request(path: Path) -> Read:
     """The document in a file; `-` is stdin. Paths of attachments are seen from the document's folder.
 

@@ -55,6 +55,12 @@ def test_nobody_to_mail_is_an_answer(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert answered(capfd, written(tmp_path, document(**changes)))[0] == 0
 
 
+def test_stdin_is_read_once(capfd: pytest.CaptureFixture[str]) -> None:
+    code, lines, err = answered(capfd, "-", "--recipients", "-")
+    assert (code, lines) == (2, [])
+    assert "stdin can be read once" in err
+
+
 def test_a_refused_request(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     code, lines, _ = answered(capfd, written(tmp_path, document("ann", send_to="send_to_nobody", sender="x@gmail.com")))
     assert code == 1
