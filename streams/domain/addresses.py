@@ -62,7 +62,10 @@ def check_address(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def ascii_domain(domain: str) -> str:
-    """The domain in lower-case ASCII (IDNA 2008 with UTS 46 mapping). Raises AddressError if it is no mail domain."""
+    """The domain in lower-case ASCII (IDNA 2008 with UTS 46 mapping). Raises AddressError if it is no mail domain.
+
+    No top-level domain is a number (RFC 3696, section 2), so `1.2.3.4` is none.
+    """
     try:
         name = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except idna.IDNAError:
@@ -72,6 +75,8 @@ def ascii_domain(domain: str) -> str:
         raise AddressError(f"{domain!r} is no full domain name")
     if len(name) > MAX_DOMAIN or not all(LABEL.fullmatch(label) for label in labels):
         raise AddressError(f"{domain!r} is no domain name")
+    if labels[-1].isdecimal():
+        raise AddressError(f"{domain!r} is no domain name: its last part is a number")
     return name
 
 

@@ -102,6 +102,17 @@ def test_what_is_queued_can_be_written(email: str, name: str) -> None:
     assert b"\r\nTo: " in compose(found.queued[0], {})
 
 
+@pytest.mark.parametrize("email", ["a@1.2.3.4", "a@x.1"])
+def test_a_domain_that_ends_in_a_number_is_none(email: str) -> None:
+    assert [skip.reason for skip in expanded(document({"user_id": "1", "email": email})).skipped] == ["invalid_address"]
+
+
+def test_a_request_is_due_when_it_is_there_however_early_it_might_have_been() -> None:
+    """Not before a moment that was long past when it was made: it lives a week from then."""
+    early = document("ann", not_before="2026-11-01T10:00:00Z")
+    assert expanded(early).queued[0].expires_at == expanded(document("ann")).queued[0].expires_at
+
+
 @pytest.mark.parametrize("email", ["a\u2028b@x.org", "a\u3000b@x.org", '"a\u2029"@x.org', '"a\x85b"@x.org', "\u00a0.a@x.org"])
 def test_no_space_but_a_plain_one_in_quotes_stands_in_an_address(email: str) -> None:
     assert [skip.reason for skip in expanded(document({"user_id": "1", "email": email})).skipped] == ["invalid_address"]

@@ -17,6 +17,8 @@ VALUES: dict[str, Any] = {
         "schedule": {"html": "<b>9 &amp; 10</b>"},
         "rows": [{"title": "Knots", "day": "Sat"}, {"title": "Maps", "day": "Sat"}, {"title": "Code", "day": "Sun"}],
         "count": 1234567,
+        "rooms": [{"html": "<i>A&amp;B</i>"}, "<C>", {"html": None}],
+        "group": {"one": 1, "two": {"html": "2"}},
     },
 }
 
@@ -37,6 +39,7 @@ def text_of(source: str, *, html: bool = False) -> str:
         ("{% for r in program.rows %}{{ forloop.counter }}{{ r.title }}{% cycle ',' ';' %}{% endfor %}", "1Knots,2Maps;3Code,"),
         ("{% for name, value in user.items %}{{ name }}={{ value }}{% endfor %}", "name=Bob O'Neil"),
         ("{% regroup program.rows by day as days %}{% for d in days %}{{ d.grouper }}{{ d.list|length }}{% endfor %}", "Sat2Sun1"),
+        ("{{ program.rooms|join:' ' }}; {{ program.rooms|first }}; {{ program.group }}{{ program.group.two }}", "A&B <C> ; A&B; 2"),
         ("{% with n=user.name %}{{ n|upper }}{% endwith %}{{ n }}", "BOB O'NEIL"),
         ("{% now 'Y-m-d' %}{% now 'H' as hour %}{{ hour }}", "2026-11-2100"),
         ("{% widthratio 1 3 100 %}{% firstof program.nothing user.name %}{% templatetag openblock %}", "33Bob O'Neil{%"),
@@ -57,6 +60,8 @@ def test_plain_text(source: str, text: str) -> None:
     [
         ("{{ user.name }}", "Bob O&#x27;Neil"),
         ("{{ program.schedule }}", "<b>9 &amp; 10</b>"),
+        ("{{ program.rooms|join:'<br>' }}", "<i>A&amp;B</i><br>&lt;C&gt;<br>"),
+        ("{% for room in program.rooms %}{{ room }}{% endfor %}", "<i>A&amp;B</i>&lt;C&gt;"),
         ("{{ program.schedule.html }}", "&lt;b&gt;9 &amp;amp; 10&lt;/b&gt;"),
         ("{{ user.name|linebreaksbr }}{{ user.name|default:'<b>' }}", "Bob O&#x27;NeilBob O&#x27;Neil"),
     ],

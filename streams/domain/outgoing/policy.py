@@ -30,8 +30,8 @@ def needs_approval(request: MessageRequest, policy: Policy) -> bool:
 
 
 def due_at(request: MessageRequest) -> datetime:
-    """From when on the request may be expanded."""
-    return request.not_before or request.created_at
+    """From when on the request may be expanded: not before it is there, however long ago it might have been."""
+    return max(request.not_before or request.created_at, request.created_at)
 
 
 def expires_at(request: MessageRequest) -> datetime:

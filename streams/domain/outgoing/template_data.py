@@ -86,8 +86,16 @@ def read(context: DataContext, path: tuple[str, ...]) -> Any:
     if value is None:
         return None
     context.spend(LOOKUP_WORK + size_of(value))
+    return _ready(context, value)
+
+
+def _ready(context: DataContext, value: Any) -> Any:
     if isinstance(value, dict) and not is_group(value):
+        if value == NO_HTML:
+            return None
         return mark_safe(value["html"]) if context.autoescape else html_to_text(value["html"])  # noqa: S308 - the site vouches for it
+    if isinstance(value, list):  # a filter such as join shows its items, of which null is nothing to show
+        return ["" if (ready := _ready(context, item)) is None else ready for item in value]
     return value
 
 
@@ -145,6 +153,9 @@ class DataNode(VariableNode):  # type: ignore[misc]  # Django brings no types
         value = self.filter_expression.resolve(context)
         if type(value) is str:
             return escape(value) if context.autoescape else value
+        if is_group(value):  # names of values, which are nothing to show
+            context.gaps.add(str(self.filter_expression))
+            return ""
         return str(render_value_in_context(value, context))
 
 
