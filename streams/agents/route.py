@@ -186,7 +186,7 @@ class Router:
         return await self._carried_out(decision, directory.rules_hash, mail, event, source)
 
     def _mail(self, event: InboundMailReceived, content: bytes) -> Inbound:
-        outside = vouching.is_outside(event.client, event.protocol, self._relays)
+        outside = vouching.is_outside(event.client, self._relays)
         return Inbound.of(event, canonical(content), outside=outside)
 
     async def _carried_out(self, decision: Decision, rules_hash: str, mail: Inbound, event: InboundMailReceived, source: Source) -> Outcome:
@@ -242,7 +242,8 @@ class Router:
         content = await self._content(held)
         mail = self._mail(held, b"" if isinstance(content, Dead) else content)  # a lost one: nobody is told, the word counts
         directory = self.directory
-        outcome = await self._carried_out(rejected(mail, directory, said.note), directory.rules_hash, mail, held, source)
+        results = await self._results(mail, directory) if said.note.strip() else None
+        outcome = await self._carried_out(rejected(mail, directory, said.note, results), directory.rules_hash, mail, held, source)
         return _with(outcome, [self._released(said.inbound_id, source)])
 
     def _taken(self, inbound_id: str) -> InboundMailReceived | None:

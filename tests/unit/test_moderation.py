@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streams.domain.outgoing.unsubscribe import BadToken, Keyring
 from streams.domain.outgoing.unsubscribe import make_token as unsubscribe_token
 from streams.domain.routing import moderation, notices
+from streams.domain.routing.authentication import Results
 from streams.domain.routing.decide import decide, rejected
 from streams.domain.routing.model import Decision, Inbound
 from streams.domain.routing.moderation import Asking, Said, make_token, read_token
@@ -210,6 +211,15 @@ def test_nobody_is_told(case: dict[str, Any]) -> None:
     given = dict(case)
     decision = rejection(given.pop("note", "No."), *given.pop("head", []), **given)
     assert (decision.kind, decision.reason, decision.messages) == ("drop", "rejected_by_moderator", ())
+
+
+def test_nobody_is_told_in_whose_name_we_found_a_mail_forged() -> None:
+    """The same as what the MTA found: the note would go to somebody who wrote nothing."""
+    forged = Results(DOMAIN, f"{DOMAIN}; dmarc=fail header.from=x.org", own=True)
+    genuine = Results(DOMAIN, f"{DOMAIN}; dmarc=pass header.from=x.org", own=True)
+    inbound = mail(content(), "m123-class")
+    assert rejected(inbound, directory(), "No.", forged).messages == ()
+    assert [message.recipient for message in rejected(inbound, directory(), "No.", genuine).messages] == [TESS]
 
 
 def test_a_site_that_is_gone_tells_nobody() -> None:

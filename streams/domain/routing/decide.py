@@ -65,12 +65,15 @@ def unjudged(mail: Inbound, directory: Directory) -> str | None:
     return case.site.domain if case and case.sender.mailbox and case.results is None else None
 
 
-def rejected(mail: Inbound, directory: Directory, note: str) -> Decision:
-    """What becomes of a held mail that a moderator rejects: with a note its sender is told, if that may be."""
+def rejected(mail: Inbound, directory: Directory, note: str, results: Results | None = None) -> Decision:
+    """What becomes of a held mail that a moderator rejects: with a note its sender is told, if that may be.
+
+    `results` as in `decide`: the From may be forged, and then the note would go to somebody who never wrote.
+    """
     to, dropped = directory.addressee(mail.rcpt_to), Decision(Kind.DROP, "rejected_by_moderator")
     if to is None:
         return dropped
-    case = _case(mail, to, directory)
+    case = _case(mail, to, directory, results=results)
     account, dropped = case.sender.account, replace(dropped, judged=judgement(case.results))
     if account is None or not note.strip() or not notices.may_be_sent(case):
         return dropped
