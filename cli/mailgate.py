@@ -20,7 +20,9 @@ from streams.settings import Settings
 ACCEPTED, UNAVAILABLE, TRY_LATER = 0, 69, 75
 TIMEOUT_S = 120.0  # for each answer; the gateway itself gives up on the broker after 30
 UNSAYABLE = re.compile(r"[\x00-\x20\x7f<>]")
-MISROUTED = "550 5.7.1"  # the MTA routes a domain to us that no site has: to be mended, not to be bounced
+# What the gateway says of this mail or its addresses (gateway/smtp_in_rules.py). Any other 5xx is a fault between it and us: a domain
+# that no site has, a port that is not LMTP's, another version. That is to be mended, and no mail bounced for it.
+FOR_GOOD = re.compile(r"5\d\d 5\.(1\.[137]|3\.4|6\.(0|7|11)) ")
 USAGE = """usage: espmail mailgate < MESSAGE
 
 For an MTA's pipe: the message on stdin; LOCAL_PART, DOMAIN and SENDER in the environment; ESPMAIL_LMTP_SOCKET, or
@@ -45,8 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         return _failed(TRY_LATER, f"{type(error).__name__}: {error}")
     if reply.startswith("2"):
         return ACCEPTED
-    permanent = reply.startswith("5") and not reply.startswith(MISROUTED)
-    return _failed(UNAVAILABLE if permanent else TRY_LATER, reply)
+    return _failed(UNAVAILABLE if FOR_GOOD.match(reply) else TRY_LATER, reply)
 
 
 def hand_over(settings: Settings, environment: Mapping[str, str], message: bytes) -> str:

@@ -157,6 +157,29 @@ async def test_a_gateway_that_breaks_off_is_75(script: Sequence[bytes]) -> None:
     assert (ended.code, ended.stderr.count("\n")) == (TRY_LATER, 1)
 
 
+@pytest.mark.parametrize(
+    "reply", [b"500 5.5.1 LHLO is not known", b"503 5.5.1 say EHLO first", b"554 no service", b"550 5.7.1 no", b"550 no"]
+)
+async def test_a_refusal_that_is_not_about_the_mail_is_75(reply: bytes) -> None:
+    """Its port is SMTP's, or another server's: ours to mend, and no mail is bounced for it."""
+
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        while await reader.readline():
+            writer.write(reply + b"\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(other, HOST, 0)
+    async with server:
+        ended = await mailgate(replace(Settings(), lmtp_port=server.sockets[0].getsockname()[1]), MAIL)
+    assert (ended.code, ended.stderr.count("\n")) == (TRY_LATER, 1)
+
+
+async def test_the_port_of_smtp_is_75(gateway: Gateway, publisher: MemoryPublisher) -> None:
+    assert (await mailgate(replace(gateway.settings, lmtp_port=gateway.settings.smtp_port, lmtp_socket=""), MAIL)).code == TRY_LATER
+    assert publisher.records == []
+
+
 async def test_a_missing_recipient_or_a_wrong_setting_is_75(gateway: Gateway) -> None:
     env = environment(gateway.settings, ESPMAIL_NO_SUCH="1")
     nowhere = {**environment(gateway.settings), "ESPMAIL_LMTP_PORT": "none", "LOCAL_PART": LOCAL_PART, "DOMAIN": SITE}
