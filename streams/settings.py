@@ -63,7 +63,7 @@ class Settings:
     check_senders: int = _set(
         0, "1: where no trusted MTA did, ask the DNS (SPF, DKIM, DMARC) who vouches for a sender; hold what nobody does"
     )
-    relays: str = _set("", "addresses or networks of our own MTAs that hand mail in by SMTP, with commas; private ones always are")
+    relays: str = _set("", "addresses or networks of our own MTAs that hand mail in, with commas; private ones always are")
     moderators: str = _set(
         "director", "who is told of mail that is held: director (of the class, else the site's support), support, or none"
     )

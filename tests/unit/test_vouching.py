@@ -178,23 +178,21 @@ def test_results_that_cannot_be_read_are_remembered_as_whose_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("client", "protocol", "outside"),
+    ("client", "outside"),
     [
-        (HOST, "ESMTP", True),
-        (HOST, "SMTP", True),
-        (f"::ffff:{HOST}", "ESMTP", True),
-        ("2600::7", "ESMTP", True),
-        (HOST, "LMTP", False),
-        ("198.41.0.4", "ESMTP", False),
-        ("127.0.0.1", "ESMTP", False),
-        ("10.0.0.7", "ESMTP", False),
-        ("::1", "ESMTP", False),
-        ("", "ESMTP", False),
-        ("/run/espmail.sock", "LMTP", False),
+        (HOST, True),
+        (f"::ffff:{HOST}", True),
+        ("2600::7", True),
+        ("198.41.0.4", False),
+        ("127.0.0.1", False),
+        ("10.0.0.7", False),
+        ("::1", False),
+        ("", False),
+        ("/run/espmail.sock", False),
     ],
 )
-def test_who_is_outside(client: str, protocol: str, outside: bool) -> None:
-    assert is_outside(client, protocol, networks("198.41.0.0/24, 2001:db8::1")) is outside
+def test_who_is_outside(client: str, outside: bool) -> None:
+    assert is_outside(client, networks("198.41.0.0/24, 2001:db8::1")) is outside
 
 
 def test_relays_are_addresses() -> None:
