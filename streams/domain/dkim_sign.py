@@ -57,7 +57,7 @@ def sign(message: bytes, domain: str, selector: str, key: bytes) -> bytes:
         domain.encode("ascii"),
         selector.encode("ascii"),
         b"\r\n :".join(b":".join(names[at : at + 4]) for at in range(0, len(names), 4)),
-        b64encode(hashlib.sha256(_relaxed_body(body)).digest()),
+        b64encode(hashlib.sha256(relaxed_body(body)).digest()),
     )
     signature = b64encode(private.sign(canonical + _relaxed_field(unsigned)[1], PKCS1v15(), SHA256()))
     return unsigned + b"\r\n ".join(signature[at : at + 72] for at in range(0, len(signature), 72)) + b"\r\n" + message
@@ -94,7 +94,7 @@ def _relaxed_field(field: bytes) -> tuple[bytes, bytes]:
     return name, name + b":" + SPACES.sub(b" ", value.replace(b"\r\n", b"")).strip()
 
 
-def _relaxed_body(body: bytes) -> bytes:
-    """RFC 6376, section 3.4.4."""
+def relaxed_body(body: bytes) -> bytes:
+    """RFC 6376, section 3.4.4, in time linear in the body."""
     relaxed = SPACES.sub(b" ", body).replace(b" \r\n", b"\r\n").rstrip(b" \r\n")
     return relaxed + b"\r\n" if relaxed else b""

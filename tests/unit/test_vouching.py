@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -87,6 +88,31 @@ async def test_a_dns_that_does_not_answer_vouches_for_nobody() -> None:
     answered.set()
     assert results == Results(DOMAIN, f"{DOMAIN}; none", own=True)
     assert decide(mail(signed(), "m123-class"), directory(), results=results).reason == "sender_not_authenticated"
+
+
+COSTLY = {
+    "a body of blanks": (b"", (b" " * 997 + b"x\r\n") * 10_000),
+    "a body of tabs": (b"", (b"\t" * 997 + b"x\r\n") * 10_000),
+    "a signature of blanks": (b"DKIM-Signature: v=1; b" + b"\r\n " * 30_000 + b"=x\r\n", b""),
+    "a signature that ends in blanks": (b"DKIM-Signature: v=1; b=x" + b" " * 90_000 + b"!\r\n", b""),
+}
+
+
+@pytest.mark.parametrize("name", COSTLY)
+async def test_m04_a_mail_made_to_be_slow_is_vouched_for_by_nobody_at_once(name: str) -> None:
+    """dkimpy's expressions would take a minute, and no other thread of the process would run meanwhile."""
+    head, body = COSTLY[name]
+    began = time.process_time()
+    results = await found_out(head + signed() + body, DOMAIN, lookup(DNS | STRICT))
+    assert time.process_time() - began < 1
+    assert results == Results(DOMAIN, f"{DOMAIN}; none", own=True)
+
+
+async def test_an_indented_text_is_not_slow() -> None:
+    raw = content("Date: Fri, 20 Nov 2026 10:00:00 +0000", body=(b" " * 40 + b"if x:  \r\n") * 5_000)
+    line: bytes = dkim.sign(raw, b"s1", b"x.org", PEM, canonicalize=(b"relaxed", b"relaxed"), include_headers=[b"from", b"subject"])
+    results = await found_out(line + raw, DOMAIN, lookup(DNS | STRICT))
+    assert "dkim=pass" in results.value
 
 
 def test_what_a_trusted_mta_said_counts_more() -> None:
