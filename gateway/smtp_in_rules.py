@@ -37,7 +37,7 @@ BARE_LINE_END = "550 5.6.11 the mail holds a bare CR, a bare LF or a NUL"
 LONG_LINE = "550 5.6.0 a line of the mail is longer than 998 octets"
 BIG_HEADER = "552 5.3.4 the header of the mail is too large"
 
-PATH = re.compile(r"<([^<>\x00-\x20\x7f]*)>(.*)", re.DOTALL)
+PATH = re.compile(r"<([^<>\x00-\x20\x7f-\x9f\u2028\u2029]*)>(.*)", re.DOTALL)  # C1 controls too: a terminal obeys them
 ENHANCED = re.compile(r"[45]\d\d [45]\.\d{1,3}\.\d{1,3} ")
 GENERAL = {"4": "4.0.0", "5": "5.5.0"}
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")

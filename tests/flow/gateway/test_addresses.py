@@ -67,3 +67,12 @@ async def test_a_sender_is_text_of_a_sane_length(client: Client, sender: str) ->
 async def test_odd_senders_are_only_text(client: Client, sender: str) -> None:
     await client.say("EHLO x")
     assert (await client.say(f"MAIL FROM:<{sender}>")).startswith("250" if " " not in sender else "553")
+
+
+@pytest.mark.parametrize("control", ["\x1b", "\x7f", "\x85", "\x9b", "\u2028"])
+async def test_a05_no_address_holds_what_a_terminal_obeys(client: Client, control: str) -> None:
+    """Operators read senders in lists; beyond ASCII there are controls too."""
+    await client.say("EHLO x")
+    assert (await client.say(f"MAIL FROM:<a{control}31m@x.org> SMTPUTF8")).startswith("553")
+    assert (await client.say("MAIL FROM:<a@x.org> SMTPUTF8")).startswith("250")
+    assert (await client.say(f"RCPT TO:<a{control}31m@{SITE}>")).startswith("553 5.1.3")
