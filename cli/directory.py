@@ -30,14 +30,18 @@ def load(
     """
     from cli.inbound import read_directory
     from cli.publishing import publish
-    from streams.domain.routing.document import rows
+    from streams.domain.routing.document import DocumentError, rows
+    from streams.errors import UsageError
     from streams.publisher import Record
 
     settings = shared.settings()
     document = read_directory(file)
     for warning in document.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    records = [Record.of(topic, key, row) for topic, key, row in rows(document, datetime.now(UTC))]
+    try:
+        records = [Record.of(topic, key, row) for topic, key, row in rows(document, datetime.now(UTC))]
+    except DocumentError as error:
+        raise UsageError("\n".join(f"{file}: {problem}" for problem in error.problems)) from None
     publish(settings, records)
     counts = Counter(record.topic for record in records)
     if as_json:

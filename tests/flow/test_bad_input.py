@@ -196,6 +196,16 @@ DIRECTORIES: dict[str, tuple[str, list[str]]] = {
     "no JSON": ("{", ["is no JSON document"]),
     "a list": ("[]", ["the document must be an object, not a list"]),
     "nothing": ("{}", ["lacks 'site'"]),
+    "rules that cannot be used": (
+        json.dumps(
+            world(email_lists=[{"seq": 1, "regex": "(?=x)", "handler": "PlainList"}, {"seq": 2, "regex": "x", "handler": "os.system"}])
+        ),
+        ["email list 1: regex '(?=x)' cannot be used", "email list 2: no handler 'os.system'"],
+    ),
+    "two rules of one number": (
+        json.dumps(world(email_lists=[{"seq": 1, "regex": regex, "handler": "PlainList"} for regex in "xy"])),
+        ["email list 1: 2 rules have this seq"],
+    ),
     "wrong types": (json.dumps({**world(), "people": 3, "site": None}), ["people must be a list", "site must be an object"]),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -188,9 +188,9 @@ def directory_of_document(document: Document, handlers: Mapping[str, Handler] = 
 
 
 def rows(document: Document, now: datetime) -> Iterator[tuple[str, str, Any]]:
-    """Each row as (topic, key, event), for `directory load`. Raises DocumentError for rules that cannot be used."""
-    if document.rule_faults:
-        raise DocumentError(list(document.rule_faults))
+    """Each row as (topic, key, event), for `directory load`. Raises DocumentError for rules that cannot be used, or not be kept."""
+    if faults := [*document.rule_faults, *_lost(document.email_lists)]:
+        raise DocumentError(faults)
     yield "sites", document.site.domain.lower(), document.site
     yield from (("people", person.user_id, person) for person in document.people)
     yield from (("rosters", str(roster.class_id), roster) for roster in document.rosters)
@@ -236,6 +236,13 @@ def _email_lists(items: list[Any]) -> tuple[EmailListRow, ...]:
     given = [filled(item, EMAIL_LIST) for item in items]
     numbers = rules.numbered([item["seq"] for item in given])
     return tuple(EmailListRow(**{**item, "seq": seq}) for item, seq in zip(given, numbers, strict=True))
+
+
+def _lost(lists: Iterable[EmailListRow]) -> Iterator[str]:
+    """Rules that the next one with the same seq would replace: seq is their key."""
+    for seq, count in Counter(row.seq for row in lists).items():
+        if count > 1:
+            yield f"email list {seq}: {count} rules have this seq, and the table keeps one of each; number them differently"
 
 
 def _rule_faults(lists: tuple[EmailListRow, ...], handlers: Mapping[str, Handler]) -> Iterator[str]:
