@@ -21,7 +21,7 @@ from streams.domain.routing.decide import decide, rejected, unjudged
 from streams.domain.routing.directory import Directory
 from streams.domain.routing.fields import canonical
 from streams.domain.routing.index import directory_of
-from streams.domain.routing.model import Decision, Inbound
+from streams.domain.routing.model import Decision, Inbound, Kind
 from streams.domain.routing.moderation import Asking
 from streams.domain.routing.outcome import Routed, to_events
 from streams.domain.routing.quota import FLOOD, MAX_ASKED, Quota
@@ -152,7 +152,10 @@ class Router:
             return Done("already_routed")
         record = await asyncio.to_thread(record_at, self._settings, topics.INBOUND_MAIL, asked.partition, asked.offset)
         mail = codec.decode_as(InboundMailReceived, record.value)
-        return await self._route(mail, source)
+        outcome = await self._route(mail, source)
+        if isinstance(outcome, Dead) or outcome.reason == Kind.HOLD or self._taken(asked.inbound_id) is None:
+            return outcome
+        return _with(outcome, [self._released(asked.inbound_id, source)])  # nobody can approve it any more, and it would stay for ever
 
     async def _ledger(self, source: Source) -> Ledger:
         try:

@@ -27,9 +27,9 @@ def trial_email_id(request_id: str, address: str, at: datetime) -> str:
     return str(uuid.uuid5(NAMESPACE, "\0".join(("trial", request_id, normalise(address), at.isoformat()))))
 
 
-def inbound_email_id(inbound_id: str, rule: str, address: str) -> str:
-    """The id of one member's copy of an inbound mail; `rule` says which rule or notice made it."""
-    return str(uuid.uuid5(NAMESPACE, "\0".join(("inbound", inbound_id, rule, normalise(address)))))
+def inbound_email_id(inbound_id: str, part: str, address: str) -> str:
+    """The id of what an address gets of an inbound mail; `part` says whether that is its copy or which notice."""
+    return str(uuid.uuid5(NAMESPACE, "\0".join(("inbound", inbound_id, part, normalise(address)))))
 
 
 def inbound_id(mail_from: str, rcpt_to: str, content: bytes) -> str:

@@ -14,6 +14,7 @@ from streams import topics
 from streams.domain.ids import inbound_id
 from streams.events import InboundApproved
 from streams.publisher import Record
+from streams.reading import records_of
 from streams.settings import Settings
 from tests.services.inbound import DOMAIN, TESS, content, world
 from tests.services.installation import Installation, bodies, installed
@@ -169,6 +170,30 @@ def test_the_moderator_and_the_archive_see_who_vouched_for_a_sender(installation
     installation.espmail("moderation", "reject", mail_id[:10])  # as the list shows it
     installation.until(lambda: (installation.inbound(mail_id) or {})["decision"] == "drop", "the mail was rejected")
     assert f"authentication: {vouched}\n" in installation.espmail("inbound", "show", mail_id).out
+
+
+def test_a_held_mail_that_is_decided_anew_waits_no_more(installation: Installation) -> None:
+    """The rule that held it was mended, and has another number now; what was kept of it is given up."""
+    approved, mail_id = held(installation, "in-mended-1"), held(installation, "in-mended-2")
+    installation.espmail("moderation", "approve", approved)
+    installation.until(lambda: (installation.inbound(approved) or {})["decision"] == "deliver", "the mail was approved")
+    installation.decided(approved)
+    assert kept_for_moderators(installation)[mail_id]
+    installation.load({"site": SITE, "email_lists": [{**HELD_LIST, "seq": 14, "admin_hold": False}]})
+    installation.espmail("inbound", "reroute", approved, mail_id)
+    installation.until(lambda: (installation.inbound(mail_id) or {})["decision"] == "deliver", "it is decided anew")
+    installation.until(lambda: (installation.inbound(approved) or {})["seq"] == 14, "so is the other")
+    installation.until(lambda: installation.lag("route") == installation.lag("send.urgent") == 0, "all of it is done")
+    for subject in ("in-mended-1", "in-mended-2"):
+        got = installation.kept(f"Message-ID: <{subject}@x.org>".encode())
+        assert {to: len(mails) for to, mails in got.items()} == {"one@news.example": 1, "two@news.example": 1}
+    assert not kept_for_moderators(installation)[mail_id]
+    installation.load({"site": SITE, "email_lists": [{**HELD_LIST, "seq": 14}]})
+
+
+def kept_for_moderators(installation: Installation) -> dict[str, bool]:
+    """Of each mail that was ever held, whether it is kept."""
+    return {(record.key or b"").decode(): bool(record.value) for record in records_of(installation.settings, topics.HELD_MAIL, {})}
 
 
 @pytest.mark.parametrize("word", ["approve", "reject"])

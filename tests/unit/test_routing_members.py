@@ -103,7 +103,6 @@ def test_an_alias_of_the_site_is_resolved_in_place() -> None:
     decision = routed("all", redirects=redirects(("all", f"m123-teachers@{DOMAIN}, a@x.org, tess+x@{DOMAIN}")))
     assert people_of(decision) == ["info@yale.learningu.org", "tess@x.org", "a@x.org"]
     assert [(skip.address, skip.reason) for skip in decision.skipped] == [("tess@x.org", "duplicate")]
-    assert [message.rule for message in decision.messages] == ["20", "20", "30"]
     assert decision.messages[0].header.startswith(
         b"Delivered-To: m123-teachers@yale.learningu.org\r\nDelivered-To: all@yale.learningu.org\r\n"
     )

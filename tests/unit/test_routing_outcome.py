@@ -117,6 +117,16 @@ def test_approval_delivers_the_same_emails_however_often() -> None:
     assert len(once.emails) == 1
 
 
+def test_rules_numbered_differently_make_the_same_emails() -> None:
+    """A mail that is decided anew after a rule was mended, or after a crash in the middle, reaches nobody twice."""
+    renumbered = [{**row, "seq": row["seq"] + 1} for row in world()["email_lists"]]
+    inbound = mail(content(), "m123-class")
+    before, after = events_of(inbound), events_of(inbound, email_lists=renumbered)
+    assert before.routing.seq != after.routing.seq  # type: ignore[union-attr]
+    assert [email.email_id for email in before.emails] == [email.email_id for email in after.emails]
+    assert len({email.email_id for email in before.emails}) == len(before.emails)
+
+
 MTAS = {**world()["site"], "authserv_ids": ["mx.x.org"]}
 SAID = "Authentication-Results: mx.x.org; spf=pass smtp.mailfrom=tess@x.org; dkim=fail header.d=x.org; dmarc=pass header.from=x.org"
 JUDGED = Judgement(

@@ -20,6 +20,7 @@ from streams.domain.routing.handlers import Declined
 from streams.domain.routing.loops import came_from_known_list, machine_made, marks
 from streams.domain.routing.model import Addressee, Decision, Inbound, Kind, Member, Message
 from streams.domain.routing.moderation import Asking
+from streams.domain.routing.outcome import COPY
 from streams.domain.routing.plan import Branch, Plan, crowded, find_route, follow, stopped
 from streams.domain.routing.posting import Refusal, sender_of
 from streams.domain.routing.quota import MAX_ASKED, Quota, asked_key, keys
@@ -198,5 +199,5 @@ def _copies(case: Case, branch: Branch) -> Iterator[Message]:
             message_id=copy.message_id,
             subject=copy.subject,
             purpose=handler.purpose,
-            rule=branch.route.rule.id,
+            part=COPY,
         )

@@ -43,7 +43,7 @@ def letter(mail: Inbound, site: SiteRow, to: Member, purpose: str, subject: str,
         message_id=message_id,
         subject=subject,
         purpose=purpose,
-        rule=purpose,
+        part=purpose,
         body=text.replace("\n", "\r\n").encode("utf-8", "replace"),
     )
 

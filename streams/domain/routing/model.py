@@ -106,7 +106,8 @@ class Skip:
 class Message:
     """One copy for one envelope recipient. `header` has CRLF line ends and no empty line.
 
-    `body` is set in a notice only; the body of every other copy is the inbound mail's from `Decision.body_start` on.
+    `part` is what it is of the mail, in its id: outcome.COPY, or the purpose of a notice. `body` is set in a notice only; the
+    body of every other copy is the inbound mail's from `Decision.body_start` on.
     """
 
     envelope_from: str
@@ -117,7 +118,7 @@ class Message:
     message_id: str
     subject: str
     purpose: str
-    rule: str
+    part: str
     body: bytes | None = None
 
 

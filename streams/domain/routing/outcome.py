@@ -12,6 +12,8 @@ from streams.domain.routing.model import Decision, Inbound, Kind, Message
 from streams.domain.verp import verp
 from streams.events import EmailQueued, Header, InboundDropped, InboundHeld, InboundNoticed, InboundRouted, Relayed
 
+# Whichever rule made it: an address gets one copy of a mail, also when it is decided anew after rules were numbered differently.
+COPY = "copy"
 LIFE = timedelta(days=7)  # as a request's mail
 Routing = InboundRouted | InboundHeld | InboundDropped | InboundNoticed
 
@@ -27,7 +29,7 @@ class Routed:
 def to_events(
     decision: Decision, mail: Inbound, now: datetime, *, rules_hash: str, max_attempts: int = 3, own_paths: bool = False
 ) -> Routed:
-    """The events of a decision. Their ids depend on the mail, rules and addresses only: a replay makes the same ones.
+    """The events of a decision. Their ids depend on the mail and the addresses only: a replay makes the same ones.
 
     `own_paths`: each copy has a bounce address of its own, so that a bounce finds the list's member (spec 8, row 45).
     """
@@ -44,7 +46,7 @@ def to_events(
 
 def email_id(mail: Inbound, message: Message) -> str:
     """The id of one copy."""
-    return ids.inbound_email_id(mail.inbound_id, message.rule, message.recipient)
+    return ids.inbound_email_id(mail.inbound_id, message.part, message.recipient)
 
 
 def return_path(mail: Inbound, message: Message, *, own_paths: bool) -> str:

@@ -35,11 +35,6 @@ class Rule:
     handler: Handler
 
     @property
-    def id(self) -> str:
-        """Stands for the rule in email ids."""
-        return str(self.row.seq)
-
-    @property
     def rewrites(self) -> bool:
         """True if its copies come from the site, with a From of ours; else they stay the sender's own."""
         return bool(self.handler.broadcast or self.row.subject_prefix or self.row.from_email)
