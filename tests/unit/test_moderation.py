@@ -74,6 +74,14 @@ def test_other_addresses_ask_the_support() -> None:
     assert asked(held("m123-class", "X: " + "y" * 120_000)) == ["websupport@learningu.org"]
 
 
+@pytest.mark.parametrize(("head", "reason"), [(["X: " + "y" * 120_000], "header_too_large"), (["X: y"] * 1_500, "too_many_fields")])
+def test_nothing_is_kept_for_an_address_that_nobody_has(head: list[str], reason: str) -> None:
+    """Every made-up address has a limit of its own: anybody could have any number of mails kept, and moderators asked."""
+    for to in ("nobody", "m999-class", "x123-class"):
+        decision = held(to, *head)
+        assert (decision.kind, decision.reason, decision.asked) == ("drop", reason, ())
+
+
 def test_a_site_may_have_the_support_asked_or_nobody() -> None:
     assert asked(held(asking=Asking(KEYRING, directors=False))) == ["websupport@learningu.org"]
     assert asked(held(asking=None)) == []

@@ -50,7 +50,7 @@ def decide(
     if to is None:
         return Decision(Kind.REJECT, "relay_denied")
     case = _case(mail, to, directory, approved=approved, told=told, quota=quota, seal_key=seal_key, results=results)
-    refused = _early(case.head, to, directory)
+    refused = _early(case)
     if refused is None:
         decision, director = _routed(case)
     else:
@@ -126,14 +126,20 @@ def _held(decision: Decision, director: str, case: Case, asking: Asking | None) 
     return replace(decision, asked=messages, counted=(*counted, asked))
 
 
-def _early(head: Head, to: Addressee, directory: Directory) -> Refusal | None:
+def _early(case: Case) -> Refusal | None:
     """What the header alone decides."""
-    if head.size > MAX_HEADER:
-        return Refusal(Kind.HOLD, "header_too_large")
-    if len(head.fields) > MAX_FIELDS:
-        return Refusal(Kind.HOLD, "too_many_fields")
-    reason = machine_made(head, to, directory)
+    if reason := _too_much(case.head):
+        # Held mail is kept: to made-up addresses anybody could have any number of it kept.
+        nobody = isinstance(find_route(case.to, case, []), Declined)
+        return Refusal(Kind.DROP if nobody else Kind.HOLD, reason)
+    reason = machine_made(case.head, case.to, case.directory)
     return Refusal(Kind.DROP, reason) if reason else None
+
+
+def _too_much(head: Head) -> str | None:
+    if head.size > MAX_HEADER:
+        return "header_too_large"
+    return "too_many_fields" if len(head.fields) > MAX_FIELDS else None
 
 
 def _routed(case: Case) -> tuple[Decision, str]:
