@@ -55,6 +55,18 @@ def test_a_class_list_hides_the_senders_own_address() -> None:
     assert b"evil@y.org" not in header
 
 
+@pytest.mark.parametrize("sender", ["From: Tess <tess@x.org>", "From: Tess <tess@x.org>, Bo <bo@y.org>", "X: no From"])
+def test_a_class_list_hides_the_envelopes_sender_too(sender: str) -> None:
+    """A moderator may have let pass what does not say whom it is from."""
+    trace = "Received: from laptop (envelope-from <Tess@Home.example>)"
+    raw = content(sender, trace, "X-Sender: tess@home.example", "X-Kept: contess@home.example", sender=None)
+    decision = decide(mail(raw, "m123-class", "tess@home.example"), directory(), approved=True)
+    assert decision.kind == "deliver"
+    header = decision.messages[0].header.lower()
+    assert b"contess@home.example" in header
+    assert b"tess@home.example" not in header.replace(b"contess@home.example", b"")
+
+
 def test_a_class_list_keeps_what_belongs_to_the_body_and_the_thread() -> None:
     header = copies(PRIVATE)[0].header
     for line in (

@@ -82,7 +82,7 @@ def broadcast(case: Case, path: Sequence[Addressee], row: EmailListRow, tag: str
     }
     if not head.first("date"):
         replaced["date"] = _field("Date", format_datetime(mail.received_at))
-    kept = _without_address(head.fields, "" if sent_by is None or sender.mailbox is None else sender.mailbox.address)
+    kept = _without(head.fields, _private(case))
     header = _trace(mail, site, path) + _edited(kept, REMOVED_FROM_BROADCASTS, replaced)
     return Copy(header, head.stray, _new_id(mail, site), words.decoded(Field("subject", subject).text))
 
@@ -191,10 +191,16 @@ def _edited(fields: Iterable[Field], removed: frozenset[str], replaced: Mapping[
     return b"".join([*lines, *left.values()])
 
 
-def _without_address(fields: Iterable[Field], address: str) -> list[Field]:
-    """The fields but those that name this address, whatever they are for: private addresses leak in unforeseen places."""
-    needle = address.encode("utf-8", "replace").lower()
-    return [field for field in fields if field.name in MAY_NAME_THE_SENDER or not needle or not _names(field.raw.lower(), needle)]
+def _private(case: Case) -> list[str]:
+    """The addresses that the writer is reached at elsewhere: that of From, and the envelope's, which is another where From names nobody."""
+    found = [case.sender.mailbox.address if case.sender.mailbox else "", case.mail.mail_from]
+    return [address for address in found if address and not speaks_for(case.site, address)]
+
+
+def _without(fields: Iterable[Field], addresses: Sequence[str]) -> list[Field]:
+    """The fields but those that name one of these, whatever they are for: private addresses leak in unforeseen places."""
+    needles = [address.encode("utf-8", "surrogateescape").lower() for address in addresses]
+    return [field for field in fields if field.name in MAY_NAME_THE_SENDER or not any(_names(field.raw.lower(), one) for one in needles)]
 
 
 def _names(raw: bytes, address: bytes) -> bool:
