@@ -15,7 +15,7 @@ from streams.errors import UserError
 from streams.reads import NAMES
 from streams.settings import Settings
 
-READY_S = 60.0
+READY_S = 180.0  # a machine with much else to do takes a minute; what fails is seen at once
 LOOK_S = 0.1
 RESTARTS_AT_START = 3
 EXITS_FOR_GOOD = (1, 2, EXIT_CONFIG)  # at the start: a command that says so will say so again

@@ -65,7 +65,7 @@ def forward(case: Case, path: Sequence[Addressee]) -> Copy:
 
 def broadcast(case: Case, path: Sequence[Addressee], row: EmailListRow, tag: str | None, *, on_list: bool) -> Copy:
     """The mail as the list sends it; `on_list` says whether the sender gets a copy. The To is added by `addressed`."""
-    mail, head, sender, to = case.mail, case.head, case.sender, path[-1]
+    mail, head, to = case.mail, case.head, path[-1]
     site = case.directory.sites[to.domain]
     sent_by, answer_to = _identity(case, site, to, row, on_list=on_list)
     subject = _subject(head, [prefix for prefix in (row.subject_prefix, tag) if prefix])
