@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.answered import body_of
 from streams import topics
 from streams.domain import sendgrid_events, sns
 from streams.publisher import Publisher, PublishFailed, Record
@@ -69,8 +70,11 @@ class Webhooks:
         if message.get("TopicArn") not in self.topic_arns:
             return _refused()
         try:
-            if not sns.genuine(message, await self._certificate(sns.certificate_url(message))):
+            url = sns.certificate_url(message)
+            certificate = self._certificates.get(url) or await self.fetch(url)
+            if not sns.genuine(message, certificate):
                 return _refused()
+            self._keep(url, certificate)
             if message["Type"] == "SubscriptionConfirmation":
                 await self.fetch(sns.subscribe_url(message))
                 return Response(status_code=204)
@@ -88,13 +92,11 @@ class Webhooks:
             return PlainTextResponse("cannot keep this now\n", 503)
         return Response(status_code=204)
 
-    async def _certificate(self, url: str) -> bytes:
-        if url not in self._certificates:
-            certificate = await self.fetch(url)
-            while len(self._certificates) >= KEPT_CERTIFICATES:
-                del self._certificates[next(iter(self._certificates))]
-            self._certificates[url] = certificate
-        return self._certificates[url]
+    def _keep(self, url: str, certificate: bytes) -> None:
+        """Only what has proven a message: half an answer would else refuse all that come."""
+        while url not in self._certificates and len(self._certificates) >= KEPT_CERTIFICATES:
+            del self._certificates[next(iter(self._certificates))]
+        self._certificates[url] = certificate
 
 
 async def fetched(url: str) -> bytes:
@@ -102,7 +104,7 @@ async def fetched(url: str) -> bytes:
     timeout = aiohttp.ClientTimeout(total=FETCH_S)
     async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, allow_redirects=False) as response:
         response.raise_for_status()
-        return await response.content.read(MAX_CERTIFICATE)
+        return await body_of(response, MAX_CERTIFICATE)
 
 
 async def _body(request: Request) -> bytes | None:

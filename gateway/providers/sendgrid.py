@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
+from gateway.answered import body_of
 from gateway.providers.resting import Door
 from gateway.smtp_out import Envelope, Spoken, Withheld
 from streams.domain.delivery import Fault, Phase
@@ -48,7 +49,7 @@ class SendGrid:
     async def _post(self, message: bytes) -> Spoken:
         try:
             async with self._open().post(self._url + PATH, data=message, headers=self._headers, allow_redirects=False) as response:
-                body = await response.content.read(MAX_ANSWER)
+                body = b"" if response.ok else await body_of(response, MAX_ANSWER)  # a yes is one, however the rest of it comes
                 return Spoken(*answer(response.status, body, response.headers.get("X-Message-Id", "")))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Spoken(Phase.CONNECT, Fault("unreachable", str(error)))

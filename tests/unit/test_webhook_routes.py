@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
 from starlette.applications import Starlette
 
-from gateway.webhooks import MAX_BODY, Webhooks
+from gateway.webhooks import MAX_BODY, MAX_CERTIFICATE, Webhooks, fetched
 from streams import codec, topics
 from streams.events import EmailBounced, EmailComplained
 from tests.services.memory import MemoryPublisher
+from tests.services.ports import HOST, free_ports
 from tests.unit.test_webhooks import ANN, CERTIFICATE, EC, NOW, STAMP, bounce, event, notification, shown, signed
 
 ARN = "arn:aws:sns:us-east-1:1:feedback"
@@ -27,6 +30,7 @@ class World:
         self.publisher = MemoryPublisher()
         self.asked: list[str] = []
         self.reachable = True
+        self.certificate = CERTIFICATE
         hooks = Webhooks(self.publisher, lambda: NOW, shown(EC), frozenset({ARN}), self._fetch)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=hooks.routes())), base_url="http://espmail.test")
 
@@ -34,7 +38,7 @@ class World:
         if not self.reachable:
             raise TimeoutError
         self.asked.append(url)
-        return CERTIFICATE
+        return self.certificate
 
     @property
     def kept(self) -> list[Any]:
@@ -126,6 +130,34 @@ async def test_a_certificate_that_cannot_be_had_now_is_asked_for_again(world: Wo
     assert await world.sns(notification(bounce())) == 503
     world.reachable = True
     assert await world.sns(notification(bounce())) == 204
+
+
+async def test_a_certificate_that_came_damaged_is_asked_for_again(world: World) -> None:
+    world.certificate = CERTIFICATE[:500]
+    assert await world.sns(notification(bounce())) == 403
+    world.certificate = CERTIFICATE
+    assert await world.sns(notification(bounce())) == 204
+
+
+async def test_what_is_fetched_is_whole_however_it_comes() -> None:
+    """Over a network a certificate comes in pieces; the first of them alone proves nothing."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in (CERTIFICATE[:500], CERTIFICATE[500:], b"-" * MAX_CERTIFICATE):
+            await response.write(piece)
+            await asyncio.sleep(0.05)
+        return response
+
+    app, port = web.Application(), free_ports()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, HOST, port).start()
+    found = await fetched(f"http://{HOST}:{port}/")
+    await runner.cleanup()
+    assert (found[: len(CERTIFICATE)], len(found)) == (CERTIFICATE, MAX_CERTIFICATE)
 
 
 async def test_a_subscription_is_confirmed_at_sns_alone(world: World) -> None:
