@@ -67,7 +67,7 @@ class Webhooks:
             return _too_large()
         message = _object(body)
         # Anybody can have a topic of their own, and SNS signs for it as well.
-        if message.get("TopicArn") not in self.topic_arns:
+        if str(message.get("TopicArn")) not in self.topic_arns:
             return _refused()
         try:
             url = sns.certificate_url(message)

@@ -15,7 +15,6 @@ from base64 import b64decode
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -28,7 +27,11 @@ from streams.domain.verdicts import one_line
 from streams.domain.verp import EMAIL_ID_SHAPE
 from streams.events import EmailBounced, EmailComplained
 
-HOST = re.compile(r"sns\.[a-z0-9-]{1,32}\.amazonaws\.com(?:\.cn)?")
+# The host with a region's shape: sns.s3.amazonaws.com and its like are whatever somebody put into a bucket of that name. Of its
+# paths only certificates: the calls that it answers as well may repeat what was asked.
+HOST = r"https://sns\.[a-z]{2}(?:-[a-z]{2,12}){1,3}-\d{1,2}\.amazonaws\.com(?:\.cn)?"
+CERTIFICATE = re.compile(rf"{HOST}/SimpleNotificationService-[0-9a-f]{{1,64}}\.pem")
+CONFIRMATION = re.compile(rf"{HOST}/\?[!-~]+")
 SOURCE = "ses"
 # The signed fields by the message's type, in the order in which they are signed; a Subject may be missing.
 SIGNED = {
@@ -42,12 +45,12 @@ HARD = "Permanent"  # of Permanent, Transient and Undetermined
 
 def certificate_url(message: Mapping[str, Any]) -> str:
     """Raises ValueError if it is not SNS's own."""
-    return _of_sns(message.get("SigningCertURL"))
+    return _of_sns(message.get("SigningCertURL"), CERTIFICATE)
 
 
 def subscribe_url(message: Mapping[str, Any]) -> str:
     """Where a subscription is confirmed by a GET. Raises ValueError if it is not SNS's own."""
-    return _of_sns(message.get("SubscribeURL"))
+    return _of_sns(message.get("SubscribeURL"), CONFIRMATION)
 
 
 def genuine(message: Mapping[str, Any], certificate: bytes) -> bool:
@@ -123,8 +126,7 @@ def _instant(text: str) -> datetime:
     return at
 
 
-def _of_sns(url: object) -> str:
-    parts = urlsplit(str(url))
-    if parts.scheme != "https" or not HOST.fullmatch(parts.netloc):
+def _of_sns(url: object, shape: re.Pattern[str]) -> str:
+    if not (isinstance(url, str) and shape.fullmatch(url)):
         raise ValueError("the URL is none of Amazon SNS's own")
-    return str(url)
+    return url

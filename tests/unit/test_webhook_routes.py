@@ -110,6 +110,7 @@ async def test_a_genuine_notification_of_ses_is_kept_and_its_certificate_asked_f
     [
         {"TopicArn": "arn:aws:sns:us-east-1:2:mine"},
         {"SigningCertURL": "https://evil.org/x.pem"},
+        {"SigningCertURL": "https://sns.s3.amazonaws.com/evil/SimpleNotificationService-1.pem"},
         {"Message": "{}"},
         {"Type": "Other"},
     ],
@@ -120,7 +121,7 @@ async def test_a_notification_that_is_not_for_us_or_not_genuine_is_refused(world
     assert not any("evil" in url for url in world.asked)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"7", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"[]", b"7", b"[" * 100_000, b'{"TopicArn": []}'])
 async def test_what_is_no_message_is_refused(world: World, body: bytes) -> None:
     assert (await world.client.post("/webhooks/sns", content=body)).status_code == 403
 

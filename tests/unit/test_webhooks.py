@@ -223,30 +223,52 @@ def test_another_certificate_is_not_enough() -> None:
     assert not sns.genuine(notification({}), b"no certificate")
 
 
+CERTIFICATE_AT = "/SimpleNotificationService-0123abcd.pem"
+CONFIRM = "/?Action=ConfirmSubscription&Token=1"
+
+
 @pytest.mark.parametrize(
-    "url",
+    "host",
     [
-        "http://sns.us-east-1.amazonaws.com/x.pem",
-        "https://sns.us-east-1.amazonaws.com.evil.org/x.pem",
+        "http://sns.us-east-1.amazonaws.com",
+        "https://sns.us-east-1.amazonaws.com.evil.org",
         "https://evil.org/sns.us-east-1.amazonaws.com",
-        "https://user@sns.us-east-1.amazonaws.com/x.pem",
-        "https://sns.us-east-1.amazonaws.com:8080/x.pem",
-        "https://s3.us-east-1.amazonaws.com/x.pem",
-        "https://127.0.0.1/x.pem",
-        "file:///etc/passwd",
+        "https://user@sns.us-east-1.amazonaws.com",
+        "https://sns.us-east-1.amazonaws.com:8080",
+        "https://s3.us-east-1.amazonaws.com",
+        "https://sns.s3.amazonaws.com",  # anybody's bucket, if its name is still free
+        "https://sns.s3-eu-west-1.amazonaws.com",
+        "https://sns.s3-website-us-east-1.amazonaws.com",
+        "https://sns.us-east-1.amazonaws.com\n",
+        "https://127.0.0.1",
+        "file:///etc",
         "",
-        None,
     ],
 )
-def test_only_sns_itself_is_asked(url: str | None) -> None:
+def test_only_sns_itself_is_asked(host: str) -> None:
+    for ask, field, path in ((sns.certificate_url, "SigningCertURL", CERTIFICATE_AT), (sns.subscribe_url, "SubscribeURL", CONFIRM)):
+        with pytest.raises(ValueError, match="none of Amazon SNS's own"):
+            ask({field: host + path})
+
+
+@pytest.mark.parametrize("path", ["", "/", CONFIRM, "/x.pem", f"{CERTIFICATE_AT}?x", f"/../{CERTIFICATE_AT}", f"{CERTIFICATE_AT}\n"])
+def test_of_sns_only_certificates_are_believed(path: str) -> None:
+    with pytest.raises(ValueError, match="none of Amazon SNS's own"):
+        sns.certificate_url({"SigningCertURL": f"https://sns.us-east-1.amazonaws.com{path}"})
+
+
+@pytest.mark.parametrize("url", [None, 7, [], {}])
+def test_what_is_no_url_is_not_asked(url: Any) -> None:
     for ask, field in ((sns.certificate_url, "SigningCertURL"), (sns.subscribe_url, "SubscribeURL")):
         with pytest.raises(ValueError, match="none of Amazon SNS's own"):
             ask({field: url})
 
 
 def test_sns_itself_is_asked() -> None:
-    for url in ("https://sns.eu-west-1.amazonaws.com/x.pem", "https://sns.cn-north-1.amazonaws.com.cn/x.pem"):
-        assert sns.certificate_url({"SigningCertURL": url}) == url
+    for host in ("sns.eu-west-1.amazonaws.com", "sns.us-gov-west-1.amazonaws.com", "sns.cn-north-1.amazonaws.com.cn"):
+        certificate, confirmation = f"https://{host}{CERTIFICATE_AT}", f"https://{host}{CONFIRM}"
+        assert sns.certificate_url({"SigningCertURL": certificate}) == certificate
+        assert sns.subscribe_url({"SubscribeURL": confirmation}) == confirmation
 
 
 def test_a_bounce_of_ses() -> None:
