@@ -29,11 +29,19 @@ BEGUN_PER_CONNECTION = 2
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to come to a server: TLS is opportunistic, required or off; AUTH where `user` is set."""
+    """How to come to a server: TLS is opportunistic, required or off; AUTH where `user` is set.
+
+    A password is for nobody but that server: with a user name, opportunistic is required. In clear it goes only where TLS is off.
+    """
 
     tls: str = "opportunistic"
     user: str = ""
     password: str = field(default="", repr=False)
+
+    @property
+    def verified(self) -> bool:
+        """Whether nothing is said without TLS and a certificate that somebody vouches for."""
+        return self.tls == "required" or (self.tls == "opportunistic" and bool(self.user))
 
 
 @dataclass(slots=True)
@@ -192,8 +200,8 @@ async def connect(host: str, port: int, access: Access, timeout_s: float) -> Lin
         hostname=host,
         port=port,
         timeout=timeout_s,
-        start_tls={"opportunistic": None, "required": True, "off": False}[access.tls],
-        validate_certs=access.tls == "required",
+        start_tls=True if access.verified else {"opportunistic": None, "off": False}[access.tls],
+        validate_certs=access.verified,
     )
     phase = Phase.CONNECT
     try:

@@ -42,7 +42,7 @@ class Settings:
     mta_tls: str = _set(
         "opportunistic", "opportunistic: STARTTLS where offered; required: with a verified certificate, or nothing is sent; off"
     )
-    mta_user: str = _set("", "user name for AUTH at the MTA; empty: none")
+    mta_user: str = _set("", "user name for AUTH at the MTA, which makes opportunistic TLS required, for the password's sake; empty: none")
     mta_password_file: str = _set("", "file with the password for AUTH at the MTA")
     dkim_key: str = _set(
         "", "file with a private RSA key in PEM that signs outgoing mail (DKIM) and seals forwarded mail (ARC); empty: none"

@@ -132,10 +132,14 @@ async def test_nobody_there() -> None:
     assert judge(spoken.phase, spoken.answer).whole_server
 
 
-async def test_required_tls_that_is_not_offered_gives_nothing_away() -> None:
-    """X-16: no password and no mail in clear."""
+SECURE = [Access("required"), Access("required", "user", "secret"), Access("opportunistic", "user", "secret")]
+
+
+@pytest.mark.parametrize("access", SECURE, ids=["mail", "both", "password"])
+async def test_required_tls_that_is_not_offered_gives_nothing_away(access: Access) -> None:
+    """X-16: no password and no mail in clear; opportunistic is not enough for a password."""
     with running_sink(Sink(extensions=("PIPELINING", "AUTH PLAIN"))) as sink:
-        spoken = await offer(sink, access=Access("required", "user", "secret"))
+        spoken = await offer(sink, access=access)
         verdict = judge(spoken.phase, spoken.answer)
         assert (verdict.kind, verdict.whole_server) == ("defer", True)
         assert {command[:4].upper() for command in sink.commands} <= {b"EHLO", b"QUIT", b"STAR"}
@@ -150,9 +154,10 @@ def disguised(tmp_path: Path) -> Iterator[Sink]:
         yield sink
 
 
-async def test_required_tls_with_a_certificate_that_nobody_vouches_for_gives_nothing_away(disguised: Sink) -> None:
+@pytest.mark.parametrize("access", SECURE, ids=["mail", "both", "password"])
+async def test_required_tls_with_a_certificate_that_nobody_vouches_for_gives_nothing_away(disguised: Sink, access: Access) -> None:
     """X-16: as if it had not been offered."""
-    spoken = await offer(disguised, access=Access("required", "user", "secret"))
+    spoken = await offer(disguised, access=access)
     verdict = judge(spoken.phase, spoken.answer)
     assert (spoken.phase, verdict.kind, verdict.whole_server) == (Phase.TLS, "defer", True)
     assert {command[:4].upper() for command in disguised.commands} == {b"EHLO", b"STAR"}
@@ -164,6 +169,13 @@ async def test_opportunistic_tls_takes_any_certificate(disguised: Sink) -> None:
     await offer(disguised)
     assert [command[:4].upper() for command in disguised.commands][:3] == [b"EHLO", b"STAR", b"EHLO"]
     assert disguised.taken == [(ENVELOPE.recipient, MAIL)]
+
+
+async def test_a_password_goes_in_clear_only_where_tls_is_off() -> None:
+    """An MTA on loopback has no certificate; whoever says `off` has said so of the password as well."""
+    with running_sink(Sink(extensions=("PIPELINING", "AUTH PLAIN"))) as sink:
+        await offer(sink, access=Access("off", "user", "secret"))
+        assert any(command.startswith(b"AUTH PLAIN") for command in sink.commands)
 
 
 async def test_a_server_that_stops_reading_is_no_doubt() -> None:
