@@ -13,14 +13,19 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
-    NoCredentialsError,
+    HTTPClientError,
+    ProxyConnectionError,
     ReadTimeoutError,
+    SSLError,
 )
+from botocore.parsers import ResponseParserError
 
 from gateway.providers.resting import Door
 from gateway.smtp_out import Envelope, Spoken, Withheld
 from streams.domain.delivery import Fault, Phase, Reply
 from streams.domain.ses import arguments, refusal
+
+UNVERIFIED = "CERTIFICATE_VERIFY_FAILED"  # of all that TLS may say, what it says before anything is sent
 
 
 def ses_client(region: str, connections: int, timeout_s: float, endpoint: str | None = None) -> Any:
@@ -65,12 +70,16 @@ class Ses:
             told = error.response
             status = told["ResponseMetadata"]["HTTPStatusCode"]
             return Spoken(*refusal(told["Error"]["Code"], status, told["Error"]["Message"]))
-        except NoCredentialsError as error:
-            return Spoken(Phase.AUTH, Reply(535, f"5.7.8 {error}"))
-        except (EndpointConnectionError, ConnectTimeoutError) as error:
+        except (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError) as error:
             return Spoken(Phase.CONNECT, Fault("unreachable", str(error)))
         except ReadTimeoutError as error:
             return Spoken(Phase.DOT, Fault("timeout", str(error)))
-        except BotoCoreError as error:
+        except SSLError as error:
+            return Spoken(Phase.TLS if UNVERIFIED in str(error) else Phase.DOT, Fault("tls", str(error)))
+        except (HTTPClientError, ResponseParserError) as error:
             return Spoken(Phase.DOT, Fault("disconnected", str(error)))
+        except BotoCoreError as error:  # credentials that are missing or cannot be had, settings: nothing was asked yet
+            return Spoken(Phase.AUTH, Reply(535, f"5.7.8 {error}"))
+        if not taken.get("MessageId"):
+            return Spoken(Phase.DOT, Fault("protocol", "no message id in the answer"))
         return Spoken(Phase.DOT, Reply(250, f"2.0.0 {taken['MessageId']}"))
