@@ -1,6 +1,6 @@
 """Connections to the MTA: kept, shared, replaced, and rested when a server is down.
 
-Smart hosts are tried in order of preference; one that cannot be reached rests for a while, twice as long each time.
+Smart hosts are tried in order of preference; one that cannot be reached, or will not have us, rests for a while, twice as long each time.
 While all rest, nobody is offered anything and no attempt is counted.
 """
 
@@ -17,7 +17,7 @@ import aiosmtplib
 
 from gateway.smtp_out import Envelope, SmtpWire, Spoken, Withheld, reset, transact
 from streams import metrics
-from streams.domain.delivery import Fault, Phase, Reply
+from streams.domain.delivery import Fault, Phase, Reply, judge
 
 FIRST_REST_S, LONGEST_REST_S = 1.0, 60.0
 MAILS_PER_CONNECTION = 500  # below the limits of common servers, Exim's 1000 among them
@@ -60,6 +60,10 @@ class Line:
         fresh = self.used < MAILS_PER_CONNECTION and (not self.used or time.monotonic() - self.free_since < IDLE_S)
         return fresh and self.wire.idle and not self.transport.is_closing()
 
+    def ended(self, spoken: Spoken) -> bool:
+        """It was a kept one, and its end is all that this answer speaks of."""
+        return self.used > 1 and _stale(spoken)
+
 
 @dataclass(slots=True)
 class Server:
@@ -71,10 +75,20 @@ class Server:
     rest_s: float = FIRST_REST_S
     last: Spoken | None = None
 
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def resting(self) -> bool:
+        return self.rests_until > time.monotonic()
+
     def rest(self, spoken: Spoken) -> None:
+        """Connections that were under way together fail together: that counts once."""
         self.last = spoken
-        self.rests_until = time.monotonic() + self.rest_s
-        self.rest_s = min(2 * self.rest_s, LONGEST_REST_S)
+        if not self.resting:
+            self.rests_until = time.monotonic() + self.rest_s
+            self.rest_s = min(2 * self.rest_s, LONGEST_REST_S)
 
 
 class SmtpPool:
@@ -111,7 +125,7 @@ class SmtpPool:
                 raise Withheld
             async with self._slots:
                 spoken, line = await self._offer(envelope, message, may_offer, may_finish, fresh=False)
-                if line is not None and line.used > 1 and _stale(spoken):
+                if line is not None and line.ended(spoken):
                     spoken, line = await self._offer(envelope, message, may_offer, may_finish, fresh=True)
                 return spoken, line.mta if line else ""
 
@@ -153,12 +167,17 @@ class SmtpPool:
     async def _line(self, *, fresh: bool) -> Line | Spoken:
         while self._free and not fresh:
             line = self._free.pop()
-            if line.good:
+            if line.good and not self._server_of(line).resting:
                 return line
             self._quit(line)
         return await self._open()
 
     async def _after(self, line: Line, spoken: Spoken) -> None:
+        server = self._server_of(line)
+        if judge(spoken.phase, spoken.answer).rests_server and not line.ended(spoken):
+            server.rest(spoken)
+        else:
+            server.rest_s = FIRST_REST_S
         usable = isinstance(spoken.answer, Reply) and spoken.answer.code != 421
         if usable and spoken.phase is not Phase.DOT:
             usable = await reset(line.wire, line.transport, self._timeout_s)
@@ -166,6 +185,9 @@ class SmtpPool:
             self._put_back(line)
         else:
             self._quit(line)
+
+    def _server_of(self, line: Line) -> Server:
+        return next(server for server in self._servers if server.name == line.mta)
 
     def _put_back(self, line: Line) -> None:
         line.free_since = time.monotonic()
@@ -182,11 +204,10 @@ class SmtpPool:
         """A new connection to the first server that answers; else what the last one said."""
         spoken = self._servers[0].last or Spoken(Phase.CONNECT, Fault("unreachable", "no server"))
         for server in self._servers:
-            if server.rests_until > time.monotonic():
+            if server.resting:
                 continue
             opened = await connect(server.host, server.port, self._access, self._timeout_s)
             if isinstance(opened, Line):
-                server.rest_s = FIRST_REST_S
                 metrics.SMTP_CONNECTIONS.inc()
                 return opened
             server.rest(opened)

@@ -30,10 +30,11 @@ class Door:
 
     def heard(self, spoken: Spoken) -> Spoken:
         """Takes note of an answer, and passes it on."""
-        if judge(spoken.phase, spoken.answer).whole_server:
+        if judge(spoken.phase, spoken.answer).rests_server:
             self._last = spoken
-            self._closed_until = time.monotonic() + self._rest_s
-            self._rest_s = min(2 * self._rest_s, LONGEST_REST_S)
+            if self._closed_until <= time.monotonic():  # calls that were under way together are told the same: it counts once
+                self._closed_until = time.monotonic() + self._rest_s
+                self._rest_s = min(2 * self._rest_s, LONGEST_REST_S)
         else:
             self._rest_s = FIRST_REST_S
         return spoken

@@ -33,7 +33,7 @@ ANSWERS: dict[int, tuple[Phase, int, str]] = {
     202: (Phase.DOT, 250, "2.0.0"),
     400: (Phase.DOT, 554, "5.6.0"),
     401: (Phase.AUTH, 535, "5.7.8"),  # the key is wrong
-    403: (Phase.MAIL, 550, "5.7.1"),  # the key may not send, or the From is not verified
+    403: (Phase.AUTH, 535, "5.7.8"),  # the key may not send; or the From is not verified, see below
     404: (Phase.GREETING, 502, "5.5.1"),  # not SendGrid's address
     405: (Phase.GREETING, 502, "5.5.1"),
     413: (Phase.DOT, 552, "5.3.4"),
@@ -74,8 +74,10 @@ def payload(email: EmailQueued, files: Mapping[str, bytes]) -> bytes:
 def answer(status: int, body: bytes, message_id: str = "") -> tuple[Phase, Reply | Fault]:
     """The answer as an SMTP server would have given it; `message_id` is SendGrid's own, of the X-Message-Id field. Total."""
     words = message_id or body[:2000].decode("utf-8", "replace")
-    if status == 400 and _is_about_recipient(body):
+    if status == 400 and _is_about("personalizations.0.to", body):
         return Phase.RCPT, Reply(553, f"5.1.3 {words}")
+    if status == 403 and _is_about("from", body):
+        return Phase.MAIL, Reply(550, f"5.7.1 {words}")
     known = ANSWERS.get(status)
     if known is None:
         return Phase.DOT, Fault("protocol", f"HTTP {status}: {words}")  # 502 and 504 are a proxy's: it may have been taken
@@ -111,11 +113,11 @@ def _ascii(header: Header) -> str:
     return header.value if header.value.isascii() else " ".join(encoded_words(header.value, 48))
 
 
-def _is_about_recipient(body: bytes) -> bool:
-    """Whether a 400 names the one address that the call is to."""
+def _is_about(place: str, body: bytes) -> bool:
+    """Whether an error names this field of the call, or one within it."""
     try:
         errors = json.loads(body[:65536])["errors"]
         fields = [str(error.get("field")) for error in errors]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
-    return any(field.startswith("personalizations.0.to") for field in fields)
+    return any(f"{field}.".startswith(f"{place}.") for field in fields)

@@ -63,7 +63,7 @@ class Verdict:
     """`reason` is a code for tables and metrics, `reply` one clean line for people.
 
     slow_domain: send less to this recipient domain. hard_bounce: the address itself is dead, stop using it.
-    whole_server: says nothing about this mail; rest this server, try another, and do not count the attempt.
+    whole_server: says nothing about this mail; do not count the attempt. rests_server: and rest this server, try another.
     """
 
     kind: Kind
@@ -72,6 +72,11 @@ class Verdict:
     slow_domain: bool = False
     hard_bounce: bool = False
     whole_server: bool = False
+
+    @property
+    def rests_server(self) -> bool:
+        """Not where other mails may well be taken: of one request's sender, or to one recipient's domain."""
+        return self.whole_server and self.reason not in ("sender_refused", "relay_denied")
 
 
 def one_line(text: str) -> str:

@@ -243,3 +243,34 @@ async def test_a_server_that_is_down_rests_and_the_next_one_is_asked() -> None:
             assert (spoken.phase, mta) == (Phase.DOT, f"{HOST}:{sink.port}")
         assert await pool.available(0.0) is None
         await pool.close()
+
+
+async def test_connections_that_fail_together_rest_a_server_once() -> None:
+    """A server that was away for a moment is asked again in a second, however many mails met it then."""
+    async with pool_for(Sink(port=free_ports()), connections=8) as pool:
+        for _ in range(2):
+            await asyncio.gather(*[pool.deliver(ENVELOPE, MAIL, yes, lambda: True) for _ in range(16)])
+        assert await pool.available(0.0) is not None
+        assert await pool.available(3.0) is None
+
+
+async def test_a_server_that_will_not_have_us_behind_its_greeting_rests_and_the_next_one_is_asked() -> None:
+    with running_sink() as first, running_sink() as second:
+        pool = SmtpPool([(HOST, first.port), (HOST, second.port)], 2, QUICK_S)
+        first.script(ENVELOPE.recipient, At("RCPT", b"530 5.7.0 authentication required\r\n"))
+        asked = [await pool.deliver(ENVELOPE, MAIL, yes, lambda: True) for _ in range(2)]
+        assert [judge(spoken.phase, spoken.answer).reason for spoken, _ in asked] == ["authentication_required", "accepted"]
+        assert [mta for _, mta in asked] == [f"{HOST}:{first.port}", f"{HOST}:{second.port}"]
+        await pool.close()
+
+
+@pytest.mark.parametrize("words", [b"550 5.1.8 sender's domain does not resolve", b"550 relay not permitted"])
+async def test_a_sender_or_a_domain_that_is_not_taken_holds_up_no_other_mail(words: bytes) -> None:
+    with running_sink() as sink:
+        sink.script(ENVELOPE.recipient, At("RCPT", words + b"\r\n"))
+        async with pool_for(sink) as pool:
+            kinds = [
+                judge(spoken.phase, spoken.answer).kind
+                for spoken, _ in [await pool.deliver(ENVELOPE, MAIL, yes, lambda: True) for _ in range(2)]
+            ]
+        assert kinds == ["defer", "sent"]
