@@ -64,7 +64,7 @@ class BulkExpander:
             return Done(state)
         if control and control.content_hash not in ("", request.content_hash):
             return Done("conflict")  # as `expand` recorded when it saw the first record
-        if state == "paused":
+        if state == "paused" and at <= expires_at(request):  # what is over would come back at once, and so for ever
             return Done(state, [aside(_record(request, source), request.request_id, expires_at(request), at, source)])
         if request.chunk > 0 and not is_accepted(control):
             return _not_yet(request, at, source)

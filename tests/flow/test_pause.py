@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,3 +73,12 @@ def test_a_request_that_was_paused_before_it_came_waits_whole(installation: Inst
     installation.in_state("early", {"paused"})
     installation.espmail("request", "resume", "early")
     assert counts(installation.finished("early")) == {"sent": 1}
+
+
+def test_a_request_that_is_paused_until_its_time_is_over_ends_with_an_outcome_for_each(installation: Installation) -> None:
+    installation.espmail("request", "pause", "overdue")
+    end = datetime.now(UTC) + timedelta(seconds=6)
+    installation.submit(document("ann", request_id="overdue", created_at=None, expires_at=end.isoformat(), priority="bulk"))
+    installation.until(lambda: len(waiting(installation, "overdue")) == 1, "its record is set aside")
+    assert counts(installation.finished("overdue")) == {"expired": 1}
+    assert len(waiting(installation, "overdue")) < 3, "it does not come and go"
