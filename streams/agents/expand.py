@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from streams import ports, topics
 from streams.agents.chunks import Chunks, expansions
 from streams.delay import delayed
-from streams.domain.outgoing.policy import due_at, needs_approval
+from streams.domain.outgoing.policy import due_at, expires_at, needs_approval
 from streams.domain.outgoing.problems import Refused
 from streams.events import (
     MessageRequest,
@@ -42,6 +42,7 @@ from streams.state.ledger import Ledger
 from streams.state.table import TopicTables
 from streams.submission import policy_of
 
+AFTER_ALL = timedelta(seconds=10)  # behind the end: an approval at the last moment is expanded, and its ledger knows that
 STATES: dict[type, str] = {
     MessageRequestCancelled: "cancelled",
     MessageRequestApproved: "approved",
@@ -137,7 +138,7 @@ class Expander:
         scheduled = RequestScheduled(request.request_id, at, None, "awaiting_approval")
         waits = sorted({*(control.waits if control else []), source.offset})
         said = self._controlled(request.request_id, state, "expand", request.content_hash, at, source, waits)
-        return [*expansions([scheduled], source), said]
+        return [*expansions([scheduled], source), said, *_when_over(request, at, source)]
 
     async def _say(self, event: Any, state: str, source: Source) -> Outcome:
         at = ports.now()
@@ -196,6 +197,15 @@ class Expander:
         control = RequestControl(request_id, at, state, by, content_hash, [*waits], approved)
         self._own[request_id] = control
         return Record.of(topics.REQUEST_CONTROLS, request_id, control, source.trace)
+
+
+def _when_over(request: MessageRequest, at: datetime, source: Source) -> list[Record]:
+    """What brings a request that waits for approval back when its time is over: to be rejected as that, if it still waits."""
+    again = Record.of(topics.MESSAGE_REQUESTS, request.request_id, request, source.trace)
+    try:
+        return [delayed(again, expires_at(request) + AFTER_ALL, at)] if request.chunk == 0 else []
+    except OverflowError:  # its time is never over
+        return []
 
 
 def is_approved(control: RequestControl | None) -> bool:

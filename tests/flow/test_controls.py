@@ -133,6 +133,32 @@ def test_approving_a_paused_request_does_not_let_it_go(installation: Installatio
     assert counts(installation.finished("approve-3")) == {"sent": 1}
 
 
+def test_a_request_that_nobody_approves_in_its_time_is_rejected(installation: Installation) -> None:
+    end = datetime.now(UTC) + timedelta(seconds=4)
+    installation.submit(to_one("approve-4", needs_approval=True, expires_at=end.isoformat()))
+    installation.in_state("approve-4", {"awaiting_approval"})
+    status = installation.finished("approve-4")
+    assert (status.request["state"], status.request["reason"], counts(status)) == ("rejected", "expired", {})
+    installation.espmail("request", "approve", "approve-4")
+    installation.submit(to_one("after-approve-4"))
+    installation.finished("after-approve-4")
+    assert not kept(installation, "approve-4")
+
+
+def test_a_request_that_was_approved_in_its_time_is_not_rejected_afterwards(installation: Installation) -> None:
+    end = datetime.now(UTC) + timedelta(seconds=20)
+    installation.submit(to_one("approve-5", needs_approval=True, expires_at=end.isoformat()))
+    installation.in_state("approve-5", {"awaiting_approval"})
+    installation.espmail("request", "approve", "approve-5")
+    installation.finished("approve-5")
+    came_back = end + timedelta(seconds=15)
+    installation.until(lambda: datetime.now(UTC) > came_back, "its record has come round once more")
+    installation.submit(to_one("after-approve-5"))
+    installation.finished("after-approve-5")
+    status = installation.finished("approve-5")
+    assert (status.request["state"], counts(status)) == ("finished", {"sent": 1})
+
+
 def test_a_request_waits_for_its_time(installation: Installation) -> None:
     due = datetime.now(UTC) + timedelta(seconds=4)
     installation.submit(to_one("later-1", not_before=due.isoformat()))
