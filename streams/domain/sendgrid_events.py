@@ -69,12 +69,12 @@ def _read(event: dict[str, Any]) -> Feedback | None:
         return None  # a time that there is not
 
 
-def _bounced(kind: str) -> Callable[[dict[str, Any], datetime], EmailBounced]:
+def _bounced(kind: str, status: str = "") -> Callable[[dict[str, Any], datetime], EmailBounced]:
+    """`status` where the event has none of its own."""
+
     def read(event: dict[str, Any], at: datetime) -> EmailBounced:
-        said = one_line(str(event.get("reason", "")))
-        return EmailBounced(
-            _id(event), at, _email_id(event), address_hash(event["email"]), kind, one_line(str(event.get("status", ""))), said, SOURCE
-        )
+        said, told = one_line(str(event.get("reason", ""))), one_line(str(event.get("status", "")))
+        return EmailBounced(_id(event), at, _email_id(event), address_hash(event["email"]), kind, told or status, said, SOURCE)
 
     return read
 
@@ -115,4 +115,8 @@ DROPPED: tuple[tuple[str, Callable[[dict[str, Any], datetime], Feedback]], ...] 
     ("Bounced Address", _bounced("hard")),
     ("Spam Reporting Address", _complained),
     ("Unsubscribed Address", _unsubscribed),
+    # Of the mail or of our account: days of that must not add up to an address that gets no more.
+    ("Invalid SMTPAPI header", _bounced("soft", "5.6.0")),
+    ("Spam Content", _bounced("soft", "5.6.0")),
+    ("Recipient List over Package Quota", _bounced("soft", "5.7.0")),
 )

@@ -41,6 +41,8 @@ SIGNED = {
 }
 HASHES = {"1": SHA1, "2": SHA256}
 HARD = "Permanent"  # of Permanent, Transient and Undetermined
+# What SES says of a bounce in a word of its own, as a code of RFC 3463, for reports that have none.
+STATUSES = {"MessageTooLarge": "5.3.4", "ContentRejected": "5.6.0", "AttachmentRejected": "5.6.0"}
 
 
 def certificate_url(message: Mapping[str, Any]) -> str:
@@ -81,6 +83,7 @@ def read_event(message: Mapping[str, Any]) -> list[EmailBounced | EmailComplaine
 def _bounces(event: dict[str, Any]) -> list[EmailBounced | EmailComplained]:
     bounce, email_id = event["bounce"], _email_id(event)
     at, kind = _instant(bounce["timestamp"]), "hard" if bounce["bounceType"] == HARD else "soft"
+    status = STATUSES.get(str(bounce.get("bounceSubType")), "")
     return [
         EmailBounced(
             feedback_id=f"{SOURCE}/{bounce['feedbackId']}/{number}",
@@ -88,7 +91,7 @@ def _bounces(event: dict[str, Any]) -> list[EmailBounced | EmailComplained]:
             email_id=email_id,
             address_hash=address_hash(recipient["emailAddress"]),
             kind=kind,
-            status=one_line(str(recipient.get("status", ""))),
+            status=one_line(str(recipient.get("status", ""))) or status,
             diagnostic=one_line(str(recipient.get("diagnosticCode", ""))),
             source=SOURCE,
         )

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from streams.codec import encode
 from streams.domain import sendgrid_events, sns
 from streams.domain.addresses import address_hash
+from streams.domain.soft_bounces import speaks_of_address
 from streams.events import EmailBounced, EmailComplained, Unsubscribed
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -95,12 +96,21 @@ def test_no_other_request_is(key: str, signature: str, stamp: str, body: bytes, 
         ({"event": "bounce", "type": "blocked", "status": "5.7.1", "reason": "550 spam"}, "soft"),
         ({"event": "bounce"}, "soft"),
         ({"event": "dropped", "reason": "Bounced Address"}, "hard"),
-        ({"event": "dropped", "reason": "Invalid SMTPAPI header"}, "soft"),
+        ({"event": "dropped", "reason": "something new"}, "soft"),
     ],
 )
 def test_a_bounce_of_sendgrid(fields: dict[str, str], kind: str) -> None:
     (bounced,) = read(event(**fields))
     assert bounced == EmailBounced("sendgrid/sg-1", NOW, ID, ANN, kind, fields.get("status", ""), fields.get("reason", ""), "sendgrid")
+
+
+@pytest.mark.parametrize(
+    "reason", ["Invalid SMTPAPI header", "Spam Content (if Spam Checker app is enabled)", "Recipient List over Package Quota"]
+)
+def test_what_sendgrid_drops_for_our_sake_is_not_counted_against_the_address(reason: str) -> None:
+    (bounce,) = read(event(event="dropped", reason=reason))
+    assert (bounce.kind, speaks_of_address(bounce)) == ("soft", False)
+    assert speaks_of_address(read(event(event="dropped", reason="something new"))[0])
 
 
 def test_complaints_and_unsubscribes_of_sendgrid() -> None:
@@ -277,6 +287,17 @@ def test_a_bounce_of_ses() -> None:
     (soft,) = sns.read_event(notification(bounce(bounceType="Transient")))
     assert isinstance(soft, EmailBounced)
     assert soft.kind == "soft"
+
+
+@pytest.mark.parametrize(
+    ("word", "speaks"), [("MailboxFull", True), ("MessageTooLarge", False), ("ContentRejected", False), ("AttachmentRejected", False)]
+)
+def test_what_ses_says_of_the_mail_is_not_counted_against_the_address(word: str, speaks: bool) -> None:
+    (soft,) = sns.read_event(
+        notification(bounce(bounceType="Transient", bounceSubType=word, bouncedRecipients=[{"emailAddress": "ann@x.org"}]))
+    )
+    assert isinstance(soft, EmailBounced)
+    assert speaks_of_address(soft) is speaks
 
 
 def test_a_complaint_of_ses() -> None:
