@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
 from gateway.http import answers, moderation, public, subscriptions
@@ -32,20 +32,20 @@ MAX_SMALL = 65_536
 
 def build(world: World, most: int, webhooks: Sequence[BaseRoute] = ()) -> ASGIApp:
     """`most` bytes is the largest request document; `webhooks` are the routes of gateway/webhooks.py that are configured."""
-    return SecurityHeaders(
-        Starlette(
-            routes=[*routes(world, most), *webhooks],
-            exception_handlers={
-                HTTPException: answers.on_http_error,
-                BadDocument: _on_bad_document,
-                RequestRefused: _on_refused,
-                PublishFailed: answers.on_publish_failed,
-                SQLAlchemyError: answers.on_outage,
-                UserError: answers.on_outage,
-                Exception: answers.on_bug,
-            },
-        )
+    app = Starlette(
+        routes=[*routes(world, most), *webhooks],
+        exception_handlers={
+            HTTPException: answers.on_http_error,
+            BadDocument: _on_bad_document,
+            RequestRefused: _on_refused,
+            PublishFailed: answers.on_publish_failed,
+            SQLAlchemyError: answers.on_outage,
+            UserError: answers.on_outage,
+            Exception: answers.on_bug,
+        },
     )
+    app.router.redirect_slashes = False  # it would send people, links and tokens wherever the Host field says, without TLS
+    return SecurityHeaders(app)
 
 
 def routes(world: World, most: int) -> list[BaseRoute]:
@@ -72,7 +72,7 @@ def api(world: World, most: int) -> Mount:
         Route("/requests/{request_id}", requests.status),
         *(Route(f"/requests/{{request_id}}/{word}", partial(requests.say, word), methods=["POST"], middleware=small) for word in SAYINGS),
     ]
-    return Mount("/v1", routes=found, middleware=[Middleware(Bearer, token=world.token)])
+    return Mount("/v1", Router(found, redirect_slashes=False), middleware=[Middleware(Bearer, token=world.token)])
 
 
 async def _healthy(_: Request) -> Response:

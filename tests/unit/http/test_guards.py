@@ -109,6 +109,14 @@ async def test_an_error_repeats_nothing_that_was_asked(web: Web) -> None:
         assert "<b>" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/healthz/", "/unsubscribe/x/", "/v1/requests/r1/", "//evil.example/healthz/", "/v1", "/v1/"])
+async def test_nobody_is_sent_elsewhere(web: Web, path: str) -> None:
+    for client in (web.client, web.api):
+        answer = await client.get(f"http://espmail.test{path}", headers={"Host": "evil.example"})
+        assert answer.status_code in {401, 404}
+        assert "location" not in answer.headers
+
+
 @pytest.mark.parametrize(("path", "kind"), [("/v1/x", "application/json"), ("/webhooks/sendgrid", "application/json"), ("/x", "text/html")])
 async def test_programs_get_json_and_people_a_page(web: Web, path: str, kind: str) -> None:
     assert (await web.client.post(path)).headers["content-type"].startswith(kind)
