@@ -50,6 +50,7 @@ class Feedback:
         held: Suppression | None = self._tables.rows(topics.SUPPRESSIONS).get(key)
         if held is not None and held.at > state.at:
             return Done("outdated", records)
+        state = _with_complaint(state, held)
         self._tables.note(topics.SUPPRESSIONS, key, state)
         return Done(state.reason, [*records, Record.of(topics.SUPPRESSIONS, key.decode(), state, source.trace)])
 
@@ -79,6 +80,13 @@ class Feedback:
         if held is not None and (held.reason, held.at, held.by) == ("hard_bounce", event.at, event.source):
             return replace(held, suppressed=False, reason="read_anew")
         return None
+
+
+def _with_complaint(state: Suppression, held: Suppression | None) -> Suppression:
+    """A bounce behind a complaint does not take its place: should it turn out to be misread, the person still wants no mail."""
+    if held is None or not (held.suppressed and held.reason == "complaint" and state.suppressed):
+        return state
+    return replace(held, at=state.at)
 
 
 def read_anew(event: Any) -> Any:

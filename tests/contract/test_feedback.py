@@ -117,6 +117,19 @@ async def test_a_bounce_that_was_misread_is_read_anew(tables: TopicTables, hashe
     assert [[row.suppressed for row in rows] for _, rows in await said(tables, later, misread)] == [[True], []]
 
 
+async def test_a_complaint_outlives_a_bounce_that_was_misread_after_it(tables: TopicTables, hashed: str) -> None:
+    """Only the person takes it back."""
+    complaint = EmailComplained("g", T, None, hashed, "fbl")
+    misread = bounced(hashed, "hard", day=1, status="5.1.1", source="dsn")
+    await said(tables, complaint, misread)
+    answers = await said(tables, complaint, replace(misread, status="5.2.2"))  # a replay, with a release that reads it better
+    assert [reason for reason, _ in answers] == ["outdated", "counted"]
+    row = tables.rows(topics.SUPPRESSIONS)[f"{hashed}:*".encode()]
+    assert (row.suppressed, row.reason, row.by) == (True, "complaint", "fbl")
+    answers = await said(tables, replace(back(hashed), at=T + timedelta(days=2)), bounced(hashed, day=3))
+    assert [reason for reason, _ in answers] == ["resubscribed", "hard_bounce"]
+
+
 async def test_purposes_do_not_touch_each_other(tables: TopicTables, hashed: str) -> None:
     events = [Unsubscribed("f", T, None, hashed, purpose, "one_click") for purpose in ("request", "list")]
     rows = [row for _, rows in await said(tables, *events, back(hashed), EmailComplained("g", T, None, hashed, "fbl")) for row in rows]
