@@ -26,6 +26,7 @@ COMMANDS = {
     "request": ("cli.request", "Submit, follow, cancel, preview or dry-run a message request."),
     "inbound": ("cli.inbound", "Ask what would become of an inbound mail."),
     "moderation": ("cli.moderation", "List, approve and reject mails that are held."),
+    "suppressions": ("cli.suppressions", "Show and settle which mail an address gets no more of."),
     "directory": ("cli.directory", "Load sites, people, classes, redirects and email lists."),
     "dead-letters": ("cli.dead_letters", "List, show and replay records that could not be handled."),
     "doubts": ("cli.doubts", "List and settle mails that may or may not have been sent."),

@@ -1,6 +1,7 @@
 """The failure report: who did not get a request's mail, and why, told once to those who answer for it (spec 4.8; 8, rows 14, 60).
 
     failure_report(request, undelivered, counts, now) -> list[EmailQueued]
+    rejection_report(request, problems, now) -> list[EmailQueued]
 
 It is mail like any other: queued, retried, recorded, never fatal. Plain text, nothing escaped, each line with the server's words.
 """
@@ -8,16 +9,16 @@ It is mail like any other: queued, retried, recorded, never fatal. Plain text, n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 
-from streams.domain.addresses import AddressError, normalise, parse_mailbox
+from streams.domain.addresses import AddressError, ascii_domain, normalise, parse_mailbox
 from streams.domain.ids import message_id, report_email_id
-from streams.domain.outgoing.from_rule import default_sender
+from streams.domain.outgoing.from_rule import default_sender, read_sender
 from streams.domain.states import EmailState
 from streams.domain.verdicts import one_line
-from streams.events import Composed, EmailQueued, Header, MessageRequest
+from streams.events import Composed, EmailQueued, Header, MessageRequest, Site
 
 PURPOSE = "report"
 UNDELIVERED = (EmailState.FAILED, EmailState.EXPIRED)
@@ -51,6 +52,27 @@ def failure_report(
     readers = _readers(request)
     text = _text(request, undelivered, counts)
     return [_email(request, reader, readers, text, now) for reader in readers] if undelivered else []
+
+
+def rejection_report(request: MessageRequest, problems: Sequence[str], now: datetime) -> list[EmailQueued]:
+    """As failure_report, of a request that was taken in and then rejected whole: expired before it was expanded, for one (9.4, example 84).
+
+    Its sender may be what is wrong with it, and is left out then. None where the site's own domain is.
+    """
+    try:
+        sender = read_sender(request.sender, request.site) if request.sender else None
+    except AddressError:
+        sender = None
+    readers, lines = _readers(replace(request, sender=sender)), "\n".join(f"* {one_line(problem)}" for problem in problems)
+    text = f"Nobody got your message {one_line(request.subject)!r}, because:\n\n{lines}\n\nRequest: {request.request_id}\n"
+    return [_email(request, reader, readers, text, now) for reader in readers] if _is_sound(request.site) else []
+
+
+def _is_sound(site: Site) -> bool:
+    try:
+        return bool(ascii_domain(site.domain))
+    except AddressError:
+        return False
 
 
 def _readers(request: MessageRequest) -> list[str]:

@@ -68,6 +68,34 @@ def test_an_address_whose_mail_keeps_coming_back_gets_no_more(installation: Inst
     }
 
 
+def test_an_operator_sees_lifts_and_adds_a_suppression(installation: Installation) -> None:
+    hashed = address_hash("eve@x.org")
+    bounce = EmailBounced("hard/eve", datetime.now(UTC), None, hashed, "hard", "5.1.1", "no such user", "ses")
+    publish(installation.settings, [Record.of(topics.FEEDBACK, hashed, bounce)])
+    installation.until(lambda: reasons(installation, hashed) == ["hard_bounce"], "the bounce is in the tables")
+
+    (shown,) = installation.espmail("suppressions", "show", "EVE@x.org", "--json").lines
+    assert (shown["purpose"], shown["suppressed"], shown["reason"], shown["by"]) == ("*", True, "hard_bounce", "ses")
+    (lifted,) = installation.espmail("suppressions", "lift", "eve@x.org", "--by", "ada", "--json").lines
+    assert lifted == {"outcome": "lifted", "purpose": "*", "by": "ada"}
+    installation.until(lambda: reasons(installation, hashed) == [], "it is lifted")
+    assert "no mail to eve@x.org is suppressed" in installation.espmail("suppressions", "lift", "eve@x.org", expect=1).err
+    assert "operator ada" in installation.espmail("suppressions", "show", "eve@x.org").out
+    installation.submit(document("eve", request_id="lifted", created_at=None))
+    assert [row["status"] for row in installation.emails(installation.finished("lifted").request["request_id"])] == ["sent"]
+
+    installation.espmail("suppressions", "add", "eve@x.org", "--purpose", "request")
+    installation.until(lambda: reasons(installation, hashed) == ["unsubscribed"], "it is added")
+    installation.submit(document("eve", request_id="added", created_at=None))
+    assert [row["reason"] for row in installation.emails(installation.finished("added").request["request_id"])] == ["suppressed"]
+
+
+def test_suppressions_of_what_is_no_address_or_purpose_are_wrong_usage(installation: Installation) -> None:
+    assert "is no address" in installation.espmail("suppressions", "show", "eve", expect=2).err
+    assert "there is no purpose" in installation.espmail("suppressions", "add", "eve@x.org", "--purpose", "news", expect=2).err
+    assert "it gets all mail" in installation.espmail("suppressions", "show", "nobody@x.org").out
+
+
 def reasons(installation: Installation, hashed: str) -> list[str]:
     with installation.engine.connect() as connection:
         return [row["reason"] for row in queries.suppressed(connection, hashed) if row["suppressed"]]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from streams.domain.compose import compose
-from streams.domain.failure_report import MAX_LINES, Undelivered, failure_report
+from streams.domain.failure_report import MAX_LINES, Undelivered, failure_report, rejection_report
 from streams.domain.states import EmailState
 from streams.events import Composed, Creator, EmailQueued, MessageRequest, Site
 
@@ -100,3 +100,18 @@ def test_60_it_is_a_mail_like_any_other() -> None:
         b"From: Yale Splash <info@yale.learningu.org>\r\nTo: info@yale.learningu.org, ada@x.org, emailbounces@learningu.org\r\n"
     )
     assert b"\r\nAuto-Submitted: auto-generated\r\n" in raw
+
+
+def test_84_a_request_that_was_rejected_behind_the_door_is_told_to_its_people() -> None:
+    (first, *others) = rejection_report(REQUEST, ["expires_at: its time\r\nran out"], NOW)
+    assert [report.recipient for report in (first, *others)] == ["info@yale.learningu.org", "ada@x.org", "emailbounces@learningu.org"]
+    assert text_of(first) == "Nobody got your message 'Hi & bye', because:\n\n* expires_at: its time ran out\n\nRequest: r1\n"
+    assert compose(first, {})
+    assert [report.email_id for report in (first, *others)] == [report.email_id for report in failure_report(REQUEST, [ANN], COUNTS, NOW)]
+
+
+def test_a_rejection_is_told_to_nobody_who_may_be_what_is_wrong() -> None:
+    foreign = replace(REQUEST, sender="somebody@gmail.example")
+    assert [report.recipient for report in rejection_report(foreign, ["sender: no"], NOW)] == ["ada@x.org", "emailbounces@learningu.org"]
+    nowhere = replace(REQUEST, site=replace(REQUEST.site, domain="no domain"))
+    assert rejection_report(nowhere, ["site.domain: no"], NOW) == []
