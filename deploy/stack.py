@@ -15,7 +15,7 @@ from streams.errors import UserError
 from streams.reads import NAMES
 from streams.settings import Settings
 
-READY_S = 180.0  # a machine with much else to do takes a minute; what fails is seen at once
+READY_S = 240.0  # a busy machine needs minutes for a dozen Pythons; a part that cannot start ends, and is named at once
 LOOK_S = 0.1
 RESTARTS_AT_START = 3
 EXITS_FOR_GOOD = (1, 2, EXIT_CONFIG)  # at the start: a command that says so will say so again
@@ -75,10 +75,14 @@ def wait_ready(settings: Settings, supervisor: Supervisor) -> None:
     until = time.monotonic() + READY_S
     while missing := not_ready(settings):
         failed = next((child.name for child in supervisor.children if _gave_up(child)), None)
-        if failed is not None or time.monotonic() > until:
-            name = failed or missing[0]
-            said = lines_of(settings, name)[-1:] or ["it said nothing"]
-            raise UserError(f"{name} does not start: {said[0].removeprefix('espmail: ')} (its log is {log_of(settings, name)})")
+        if failed is not None:
+            said = lines_of(settings, failed)[-1:] or ["it said nothing"]
+            raise UserError(f"{failed} does not start: {said[0].removeprefix('espmail: ')} (its log is {log_of(settings, failed)})")
+        if time.monotonic() > until:
+            raise UserError(
+                f"not ready after {READY_S:g} s: {', '.join(missing)}; if this machine is busy, start again when it is less so,"
+                f" else see their logs in {settings.var / 'log'}"
+            )
         supervisor.look()
         time.sleep(LOOK_S)
 

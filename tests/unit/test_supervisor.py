@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy import stack
 from deploy.supervisor import Child, Supervisor
+from streams.errors import UserError
+from streams.settings import Settings
 from tests.conftest import ROOT
 from tests.services.until import until
 
@@ -67,3 +70,12 @@ signal.pause()
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     assert until(lambda: not alive(pid), "the child ended")
+
+
+def test_a_part_that_is_only_slow_is_not_said_to_have_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine: nothing has ended, so which parts are missing is all that can be said."""
+    monkeypatch.setattr(stack, "READY_S", 0.2)
+    settings = Settings(var=tmp_path, web_port=0)
+    with pytest.raises(UserError, match=r"^not ready after 0.2 s: expand, .*gateway, project; if this machine is busy") as refused:
+        stack.wait_ready(settings, Supervisor([]))
+    assert str(tmp_path / "log") in str(refused.value)
