@@ -41,7 +41,7 @@ def load(
     try:
         records = [Record.of(topic, key, row) for topic, key, row in rows(document, datetime.now(UTC))]
     except DocumentError as error:
-        raise UsageError("\n".join(f"{file}: {problem}" for problem in error.problems)) from None
+        raise UsageError("\n".join(f"{file}: {problem}; nothing was loaded" for problem in error.problems)) from None
     publish(settings, records)
     counts = Counter(record.topic for record in records)
     if as_json:

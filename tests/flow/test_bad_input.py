@@ -207,6 +207,10 @@ DIRECTORIES: dict[str, tuple[str, list[str]]] = {
         ["email list 1: 2 rules have this seq"],
     ),
     "wrong types": (json.dumps({**world(), "people": 3, "site": None}), ["people must be a list", "site must be an object"]),
+    "a rule without groups": (
+        json.dumps({**world(), "email_lists": [{"seq": 1, "regex": "^class$", "handler": "ClassList"}]}),
+        ["email list 1: the regex has 0 groups", "nothing was loaded"],
+    ),
 }
 
 
