@@ -19,7 +19,9 @@ def bodies() -> None:
 
 @app.command()
 def sweep(
-    older_than: Annotated[int, typer.Option("--older-than", min=1, help="Days since a body was put last; younger ones stay.")] = 7,
+    older_than: Annotated[
+        int, typer.Option("--older-than", min=1, max=36_500, help="Days since a body was put last; younger ones stay.")
+    ] = 7,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it, only say what would be removed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:

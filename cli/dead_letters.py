@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     epilog="A dead letter is known by its offset. Mend the cause first: a record that still cannot be handled comes back as another."
 )
-Offset = Annotated[int, typer.Argument(help="Its offset, as `list` shows it.")]
+LAST = 2**63 - 1  # Kafka's greatest offset
+Offset = Annotated[int, typer.Argument(min=0, max=LAST, help="Its offset, as `list` shows it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object a line.")]
 
 
@@ -53,7 +54,7 @@ def show(offset: Offset, as_json: AsJson = False) -> None:
 
 @app.command()
 def replay(
-    offsets: Annotated[list[int], typer.Argument(help="Their offsets, as `list` shows them.")],
+    offsets: Annotated[list[int], typer.Argument(min=0, max=LAST, help="Their offsets, as `list` shows them.")],
     as_json: AsJson = False,
 ) -> None:
     """Put the original records back on their topics, bytes and key as they were, and note that it was done."""

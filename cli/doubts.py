@@ -48,7 +48,10 @@ def reconcile(
     settings, now, by = shared.settings(), datetime.now(UTC), getpass.getuser()
     seen = _taken(exim, postfix)
     records: list[Record] = []
-    for doubt in _doubts():
+    found = _doubts()
+    if not found and not as_json:
+        typer.echo("no doubts")
+    for doubt in found:
         evidence = seen.get(doubt["message_id"])
         outcome = "sent" if evidence else "requeued" if resend_absent else "in_doubt"
         if evidence:

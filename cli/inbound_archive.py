@@ -35,7 +35,7 @@ def list_them(
     to: Annotated[str, typer.Option(help="Only to this envelope recipient.", metavar="ADDRESS")] = "",
     decision: Annotated[str, typer.Option(help="Only deliver, hold, notice or drop.")] = "",
     since: Annotated[str, typer.Option(help="Only from then on, as 2028-01-20T10:00:00Z.", metavar="INSTANT")] = "",
-    most: Annotated[int, typer.Option(help="At most so many, the newest.")] = 100,
+    most: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many, the newest.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """The newest mails that came in.

@@ -96,7 +96,7 @@ def _add(app: typer.Typer, name: str, module: object, text: str) -> None:
     if hasattr(module, "app"):
         app.add_typer(module.app, name=name, help=text, no_args_is_help=True)
     else:
-        app.command(name, help=text)(module.command)  # type: ignore[attr-defined]  # the table's contract
+        app.command(name)(module.command)  # type: ignore[attr-defined]  # the table's contract; its docstring says more than the list
 
 
 def _not_loaded() -> None:

@@ -73,7 +73,8 @@ def records_between(settings: Settings, part: TopicPartition, last: int) -> Iter
 def _record_at(consumer: Consumer, part: TopicPartition) -> Taken:
     low, high = _extent(consumer, part)
     if not low <= part.offset < high:
-        raise UserError(f"{part.topic}[{part.partition}] has no offset {part.offset}; it holds {low} to {high - 1}")
+        held = f"it holds {low} to {high - 1}" if low < high else "it is empty"
+        raise UserError(f"{part.topic}[{part.partition}] has no offset {part.offset}; {held}")
     return next(_read(consumer, part, part.offset + 1))
 
 
