@@ -52,7 +52,7 @@ clean: ## Remove the virtual environment and the caches; the var folder, with th
 
 $(VENV)/bin/python:
 	@$(if $(PYTHON),,echo 'make: espmail needs Python 3.11 or later; install it, or run make PYTHON=/path/to/python' >&2; exit 1)
-	@echo 'Setting up $(VENV) (once)'
+	@echo 'Setting up $(VENV) (once; it takes a minute or some)'
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'make: no virtual environment; on Debian: apt-get install python3-venv' >&2; exit 1; }
 
 $(RUNTIME): $(VENV)/bin/python requirements-build.lock requirements.lock pyproject.toml

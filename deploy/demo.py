@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -152,7 +153,7 @@ class Demo:
         self._console.print(_table(f"mail to {sample.LIST}", copies))
         self._console.print("by status: " + ", ".join(f"{count} {name}" for name, count in status.counts.items() if count))
         for line in (
-            f"all of them: ESPMAIL_VAR={self._settings.var} espmail request status {self._request_id} --emails",
+            f"all of them: ESPMAIL_VAR={self._settings.var} {sys.argv[0]} request status {self._request_id} --emails",
             f"every mail as the MTA took it: {self._maildir}",
         ):
             self._console.print(line, soft_wrap=True)
