@@ -27,7 +27,7 @@ def list_them(as_json: AsJson = False) -> None:
     from projections import queries
 
     with tables(shared.settings()) as connection:
-        held = [mail for mail in queries.recent_inbound(connection, "hold", EVERY) if mail["moderation"] is None]
+        held = [mail for mail in queries.recent_inbound(connection, "hold", EVERY) if queries.waits_for_moderator(mail)]
     for mail in held:
         shared.print_json(plain(mail)) if as_json else typer.echo(entry(mail, mail["reason"], vouched(mail)))
     if not held and not as_json:
@@ -80,8 +80,12 @@ def _held(inbound_ids: Sequence[str]) -> list[str]:
 
 def _why_not(mail: Mapping[str, Any] | None) -> str:
     """Why there is nothing to be said about this mail; empty if there is."""
+    from projections.queries import waits_for_moderator
+
     if mail is None:
         return "is no mail that was folded"
+    if waits_for_moderator(mail):
+        return ""
     if mail["moderation"] is not None:
         return f"was {mail['moderation']} by {mail['moderated_by']} already"
-    return "" if mail["decision"] == "hold" else f"is not held ({mail['decision'] or 'not decided yet'})"
+    return f"is not held ({mail['decision'] or 'not decided yet'})"

@@ -137,6 +137,11 @@ def emails_of_inbound(connection: Connection, inbound_id: str, most: int = PAGE)
     )
 
 
+def waits_for_moderator(mail: Mapping[str, Any]) -> bool:
+    """Whether an inbound mail is held, and nobody has spoken of it since: one that was approved may be held anew by a reroute."""
+    return mail["decision"] == "hold" and (mail["moderation"] is None or mail["decided_at"] > mail["moderated_at"])
+
+
 def recent_inbound(connection: Connection, decision: str | None = None, most: int = PAGE) -> list[Row]:
     """The newest inbound mails first, all or those with one decision (deliver, hold, notice, drop)."""
     columns = inbound_mail.c

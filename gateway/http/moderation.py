@@ -130,4 +130,4 @@ def routes(world: World) -> list[Route]:
 
 
 def _waits(mail: queries.Row) -> bool:
-    return mail["decision"] == "hold" and mail["moderation"] is None
+    return queries.waits_for_moderator(mail)

@@ -68,7 +68,13 @@ async def test_a_button_decides(web: Web, decision: str, event: type[Any]) -> No
     assert [(record.topic, record.key) for record in web.publisher.records] == [(topics.MODERATION, MAIL_ID.encode())]
 
 
-@pytest.mark.parametrize("columns", [{"moderation": "approved"}, {"decision": "deliver"}, {"decision": "drop", "moderation": "rejected"}])
+SAID = {"decided_at": NOW, "moderated_at": NOW}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"moderation": "approved", **SAID}, {"decision": "deliver"}, {"decision": "drop", "moderation": "rejected", **SAID}],
+)
 async def test_what_is_decided_is_not_decided_again(web: Web, columns: dict[str, Any]) -> None:
     stands(web, **columns)
     answers = [await web.client.get(LINK), await web.client.post(LINK, data={"decision": "reject"})]
