@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from streams.reading import record_at, records_of
 from streams.settings import Settings
 
 ONE_PARTITION = 0
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +27,15 @@ class Parked:
 
 
 def parked(settings: Settings) -> list[Parked]:
-    """All that are kept, oldest first. Blocks. Raises UserError."""
+    """All that are kept and can be read, oldest first; warns of others. Blocks. Raises UserError."""
     letters: dict[int, DeadLettered] = {}
     done: set[int] = set()
     for record in records_of(settings, topics.DEAD_LETTERS):
-        event = codec.decode(record.value)
+        try:
+            event = codec.decode(record.value)
+        except codec.Undecodable as error:
+            log.warning("offset %d of %s is left out: %s", record.offset, topics.DEAD_LETTERS, error)
+            continue
         if isinstance(event, DeadLettered):
             letters[record.offset] = event
         elif isinstance(event, DeadLetterReplayed):
@@ -39,7 +45,10 @@ def parked(settings: Settings) -> list[Parked]:
 
 def parked_at(settings: Settings, offset: int) -> Parked:
     """The dead letter at an offset. Raises UserError if there is none."""
-    event = codec.decode(record_at(settings, topics.DEAD_LETTERS, ONE_PARTITION, offset).value)
+    try:
+        event = codec.decode(record_at(settings, topics.DEAD_LETTERS, ONE_PARTITION, offset).value)
+    except codec.Undecodable as error:
+        raise UserError(f"offset {offset} cannot be read: {error}; `espmail dead-letters list` shows the others") from None
     if not isinstance(event, DeadLettered):
         raise UserError(f"offset {offset} is no dead letter; `espmail dead-letters list` shows them")
     return Parked(offset, event, replayed=False)
