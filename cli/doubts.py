@@ -22,12 +22,14 @@ EVERY = 1_000_000
 
 @app.command("list")
 def list_them(as_json: AsJson = False) -> None:
-    """Each mail in doubt: to whom, which attempt, why."""
-    from cli.status import print_emails
+    """Each mail in doubt: its id, why, and to whom."""
+    from cli.status import DOUBT_COLUMNS, print_emails, print_table
 
     found = _doubts()
-    if found or as_json:
-        print_emails(found, as_json=as_json)
+    if as_json:
+        print_emails(found, as_json=True)
+    elif found:
+        print_table(DOUBT_COLUMNS, found)
     else:
         typer.echo("no doubts")
 
@@ -64,7 +66,7 @@ def reconcile(
 
 @app.command()
 def resolve(
-    email_ids: Annotated[list[str], typer.Argument(help="Their ids, as `list --json` shows them.")],
+    email_ids: Annotated[list[str], typer.Argument(help="Their ids, as `list` shows them.")],
     as_: Annotated[str, typer.Option("--as", help="sent: it arrived. resend: send it again. failed: give it up.", metavar="OUTCOME")],
     as_json: AsJson = False,
 ) -> None:

@@ -25,6 +25,7 @@ NEXT = {
 EMAIL_COLUMNS = ("status", "reason", "attempts", "sent_at", "send_to", "last_reply")
 STALLED = timedelta(minutes=1)  # without another record of a request that is not expanded whole; far more than one takes
 LONG = frozenset({"send_to", "last_reply", "reply"})  # go on in the next line, where others would have no room
+DOUBT_COLUMNS = ("email_id", "reason", "send_to")  # what is in doubt is settled by its id
 TIMELINE_COLUMNS = ("at", "event", "attempt", "reason", "reply")
 
 
