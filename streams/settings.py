@@ -79,7 +79,7 @@ class Settings:
         0, "first port of the Prometheus metrics on loopback: each agent, then the gateway, then the projector; 0: none"
     )
     web_host: str = _set("127.0.0.1", "address that the HTTP gateway listens on")
-    web_port: int = _set(8080, "port of the HTTP gateway and the dashboard; 0: `espmail up` starts none")
+    web_port: int = _set(8080, "port of the HTTP gateway; 0: `espmail up` starts none")
     web_limit: int = _set(67_108_864, "largest request document that the HTTP gateway takes")
     sendgrid_webhook_key: str = _set("", "public key of SendGrid's signed event webhook, as SendGrid shows it; empty: no webhook")
     sns_topics: str = _set("", "ARNs of the SNS topics that may report on SES mail, with commas; empty: none")
