@@ -45,6 +45,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._partition_assignment_strategy = [RangePartitionAssignor]  # noqa: SLF001
         return consumer
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        committed: Mapping[TP, int] = await self.call_thread(back_to_committed, self._ensure_consumer())
+        return committed
+
+
+async def back_to_committed(consumer: aiokafka.AIOKafkaConsumer) -> Mapping[TP, int]:
+    """Every assigned partition is read again from what is committed; where nothing is, from its beginning.
+
+    aiokafka's own seek leaves the latter where reading has come to: what was fetched of them and dropped would never come again.
+    """
+    committed: Mapping[TP, int] = await consumer.seek_to_committed()
+    if fresh := [tp for tp, offset in committed.items() if not offset]:
+        await consumer.seek_to_beginning(*fresh)
+    return committed
+
 
 class Consumer(driver.Consumer):
     """Faust's, whose records go to the agent without its conductor (streams/hand_over.py)."""

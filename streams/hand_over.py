@@ -15,6 +15,7 @@ from aiokafka.errors import ConsumerStoppedError
 from mode.utils.futures import notify
 
 FETCH_WAIT_S = 1.0
+SEEK_AGAIN_S = 0.2
 
 
 class Window(Protocol):
@@ -113,11 +114,20 @@ class HandOver:
         return bool(self._consumer.flow_active and self._consumer.app.consumer_generation_id == generation)
 
     async def _fetch_again(self) -> None:
-        """What was fetched while partitions moved belongs to nobody, but aiokafka has moved on behind it."""
-        try:
-            await self._consumer.perform_seek()
-        except Exception as error:  # noqa: BLE001 - as Faust does: the assignment that follows seeks anyway
-            self._consumer.log.warning("cannot seek while partitions move: %r", error)
+        """What was fetched while partitions moved belongs to nobody, but aiokafka has moved on behind it.
+
+        Tried until it is done, or another assignment is on its way, which seeks too: what comes later must not be taken before.
+        """
+        consumer, sought = self._consumer, False
+        while consumer.assignment() and not sought:
+            try:
+                await consumer.perform_seek()
+                sought = True
+            except Exception as error:  # noqa: BLE001 - whatever it is, going on would leave out what was dropped
+                consumer.log.warning("cannot seek while partitions move: %r", error)
+                if consumer.should_stop or not consumer.flow_active:
+                    break
+                await asyncio.sleep(SEEK_AGAIN_S)
 
     async def _hand_over(self, records: Any, active: set[Any], generation: int) -> None:
         """As far as the flow lasts: when it is stopped, the rest is fetched again from what is committed by whoever has it then."""
