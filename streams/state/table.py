@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams import codec
 from streams.taken import taken
+from streams.window import stop_the_world
 
 BATCH = 5000
 POLL_S = 0.2
@@ -32,15 +33,19 @@ class TableUnready(RuntimeError):
 
 
 class TopicTables:
-    """Several compacted topics as dicts. Rows are replaced whole, so a reader in another thread sees whole rows."""
+    """Several compacted topics as dicts. Rows are replaced whole, so a reader in another thread sees whole rows.
 
-    def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
+    `on_broken` is called, in the reader's thread, when that cannot go on: rows that stand still would be obeyed for ever.
+    """
+
+    def __init__(self, bootstrap: str, topics: Sequence[str], on_broken: Callable[[str], Any] = stop_the_world) -> None:
         self._rows: dict[str, dict[bytes, Any]] = {topic: {} for topic in topics}
         self._versions = dict.fromkeys(topics, 0)
         self._positions: dict[TopicPartition, int] = {}
         self._moved = threading.Condition()
         self._asking = asyncio.Lock()
         self._level_at = 0.0
+        self._on_broken = on_broken
         self._bootstrap = bootstrap
         self._admin: AdminClient | None = None
         self._all: list[TopicPartition] = []
@@ -85,10 +90,14 @@ class TopicTables:
             rows[key] = row
 
     def wait_ready(self, timeout_s: float = 30.0) -> None:
-        """Blocks until every topic has been read to its end once. Raises TableUnready."""
-        if not self._ready.wait(timeout_s):
-            names = ", ".join(self._rows)
-            raise TableUnready(f"could not read {names} within {timeout_s:g} s; is the broker up, and `espmail topics apply` done?")
+        """Blocks until every topic has been read to its end once. Raises TableUnready when nothing more of them comes for `timeout_s`."""
+        before = 0
+        while not self._ready.wait(timeout_s):
+            read = self._read()
+            if read == before:
+                names = ", ".join(self._rows)
+                raise TableUnready(f"nothing of {names} came for {timeout_s:g} s; is the broker up, and `espmail topics apply` done?")
+            before = read
 
     async def catch_up(self, timeout_s: float = CATCH_UP_S) -> None:
         """Returns when the tables have every row that stood on the topics when this was called. Raises TableUnready.
@@ -107,7 +116,18 @@ class TopicTables:
         self._closing.set()
         self._thread.join()
 
+    def _read(self) -> int:
+        """How far reading has come, over all partitions."""
+        with self._moved:
+            return sum(self._positions.values())
+
     def _follow(self) -> None:
+        try:
+            self._fold_on()
+        except Exception as error:  # noqa: BLE001 - in a thread nobody else would hear of it
+            self._on_broken(f"{', '.join(self._rows)} cannot be followed: {error!r}")
+
+    def _fold_on(self) -> None:
         remaining = self._seek_to_start()
         while not self._closing.is_set():
             messages = self._consumer.consume(1, POLL_S)
