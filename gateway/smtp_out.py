@@ -146,8 +146,8 @@ async def transact(
 ) -> Spoken:
     """Offer one mail. `message` has CRLF line ends; `extensions` are the EHLO keywords in capitals with their parameters.
 
-    `may_finish` is asked before anything of the message is written, for a server that hesitates may outlive a lease.
-    Raises Withheld if it says no; then the caller closes. After anything but a Reply, or a Reply before DATA, the caller
+    `may_finish` is asked before anything of the message is written, for a server that hesitates may outlive a lease, and again before
+    the final dot where that goes alone. Raises Withheld if it says no; then the caller closes. After anything but a Reply, or a Reply before DATA, the caller
     closes or resets.
     """
     try:
@@ -168,16 +168,20 @@ async def transact(
         return Spoken(Phase.BODY, wire.fault or Fault("protocol", "an answer that nothing asked for"))
     if not may_finish():
         raise Withheld
-    return await _write_out(wire, transport, dot_stuffed(message), timeout_s)
+    return await _write_out(wire, transport, dot_stuffed(message), timeout_s, may_finish)
 
 
-async def _write_out(wire: SmtpWire, transport: asyncio.Transport, stuffed: bytes, timeout_s: float) -> Spoken:
-    """The message and its final dot. Of a long one the dot goes last, alone: what fails before it is no doubt."""
+async def _write_out(
+    wire: SmtpWire, transport: asyncio.Transport, stuffed: bytes, timeout_s: float, may_finish: Callable[[], bool]
+) -> Spoken:
+    """The message and its final dot. Of a long one the dot goes last, alone: what fails before it is no doubt. Raises Withheld."""
     if len(stuffed) > DOT_APART:
         transport.write(stuffed[: -len(DOT)])
         fault = await wire.written(transport, 10 * timeout_s)
         if fault is not None:
             return Spoken(Phase.BODY, fault)
+        if not may_finish():
+            raise Withheld
         stuffed = stuffed[-len(DOT) :]
     transport.write(stuffed)
     # Ten times the patience: giving up on a server that is just writing its queue file makes a double (RFC 5321, 4.5.3.2.6).

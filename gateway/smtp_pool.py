@@ -117,7 +117,7 @@ class SmtpPool:
         """Offer one mail; returns the answer and the server's host:port. Raises Withheld if a `may_` says no.
 
         `may_offer` is awaited when the mail's turn is near and again when a connection is at hand, `may_finish` is asked
-        before the message follows its envelope. A kept connection that turns out dead before the final dot is replaced
+        before the message follows its envelope, and again before the dot of a long one. A kept connection that turns out dead before the final dot is replaced
         once: nothing was handed over.
         """
         async with self._turns:

@@ -19,8 +19,8 @@ class Transport(Protocol):
     ) -> tuple[Spoken, str]:
         """Offer one mail once; return the last phase with its answer, and the server's name.
 
-        `may_offer` is awaited when a connection is at hand, `may_finish` asked at the last moment; raises Withheld if
-        either says no. `message` is what this transport's composer wrote.
+        `may_offer` is awaited when a connection is at hand, `may_finish` asked at the last moment, and once more where
+        handing over takes long; raises Withheld if either says no. `message` is what this transport's composer wrote.
         """
 
     async def close(self) -> None:

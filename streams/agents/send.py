@@ -157,6 +157,8 @@ class Sender:
     async def _attempt(self, go: Go, work: Work) -> Outcome:
         """Wait for a server and for a slot of the rate."""
         refused = await self._ports.way(work.email).transport.available(PATIENCE_S)
+        if refused is not None and not self._ports.lease():
+            return self._handed_back(go, work)  # whoever has it now may be offering it as this very attempt
         if refused is not None:
             return await self._after(judge(refused.phase, refused.answer), go.attempt, work)
         wait_s = 0.0 if work.email.reserved else self._ports.limiter.wait_s(domain_of(work.email), work.email.request_id)
@@ -183,10 +185,11 @@ class Sender:
     async def _offer(self, go: Go, work: Work, message: bytes, envelope: Envelope, room: Taken) -> Outcome:
         """The attempt is recorded when the mail's turn is near: one that still waits in line is nobody's doubt."""
         decision: Decision = go
-        recorded = 0.0
+        recorded, writing = 0.0, False
 
         async def may_offer() -> bool:
-            nonlocal decision, recorded
+            nonlocal decision, recorded, writing
+            writing = False
             # Much may have been said while it waited; but what its own attempt left in the ledger is no news.
             now = before_attempt(work.email, None, self._facts_of(work)) if recorded else self._decide(work)
             decision = now if not (recorded and isinstance(now, Go)) else decision
@@ -201,8 +204,14 @@ class Sender:
         def holds() -> bool:
             return self._ports.lease() and time.monotonic() - recorded < LEASE_S
 
+        def may_finish() -> bool:
+            """At the dot of a long mail, minutes later it may be, only the membership can tell."""
+            nonlocal writing
+            again, writing = writing, True
+            return self._ports.lease() if again else holds()
+
         try:
-            spoken, mta = await self._ports.way(work.email).transport.deliver(envelope, message, may_offer, holds)
+            spoken, mta = await self._ports.way(work.email).transport.deliver(envelope, message, may_offer, may_finish)
         except Withheld:
             room.leave()
             if recorded and isinstance(decision, SetAside):
@@ -210,10 +219,14 @@ class Sender:
             if not isinstance(decision, Go):
                 return await self._carry_out(decision, work)
             if not recorded:
-                return Done("handed_back", [self._again(work, self._ports.now(), decision.attempt, work.email.max_attempts)])
+                return self._handed_back(decision, work)
             return await self._after(LEASE_LOST, decision.attempt, work)
         room.leave()  # what follows may write the mail anew
         return await self._answered(judge(spoken.phase, spoken.answer), go.attempt, mta, len(message), work)
+
+    def _handed_back(self, go: Go, work: Work) -> Outcome:
+        """To whoever has the partition by then; nothing is said of the attempt, which is not this worker's."""
+        return Done("handed_back", [self._again(work, self._ports.now(), go.attempt, work.email.max_attempts)])
 
     async def _answered(self, verdict: Verdict, attempt: int, mta: str, size: int, work: Work) -> Outcome:
         if verdict.kind != "sent":

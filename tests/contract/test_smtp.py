@@ -209,6 +209,15 @@ async def test_a_lease_that_ends_meanwhile_withholds_the_message() -> None:
         assert sink.taken == []
 
 
+async def test_a_lease_that_ends_while_a_long_message_goes_withholds_its_dot() -> None:
+    """F-13: writing it may take minutes, and somebody else may have the mail by then."""
+    answers = iter([True, False])
+    with running_sink() as sink:
+        with pytest.raises(Withheld):
+            await offer(sink, BIG, may_finish=lambda: next(answers))
+        assert sink.taken == []
+
+
 async def test_a_kept_connection_that_died_is_replaced() -> None:
     """Nothing was handed over, so the same attempt goes on over a new one."""
     with running_sink() as sink:
