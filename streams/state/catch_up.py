@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams import codec, topics
 from streams.state import skim
@@ -22,6 +23,7 @@ BATCH = 10_000
 POLL_S = 0.05
 SILENCE_S = 30.0
 TAIL_EVERY_S = 3.0
+WHAT_THEN = "If that was meant, remove the ledger folder; everything that still stands on the agent's input would then be done again"
 log = logging.getLogger(__name__)
 
 ReadEntry = Callable[[bytes | None], Entry | None]
@@ -104,6 +106,7 @@ def read_up(ledger: Ledger, bootstrap: str, partition: int, topic: str = topics.
         }
     )
     try:
+        _make_sure(ledger, bootstrap, topic)
         _fold_until_end(ledger, consumer, TopicPartition(topic, partition), _reader(entry_of))
     except LedgerUnusable:
         raise
@@ -111,6 +114,16 @@ def read_up(ledger: Ledger, bootstrap: str, partition: int, topic: str = topics.
         raise LedgerUnusable(f"cannot read {topic}[{partition}]: {error}") from error
     finally:
         consumer.close()
+
+
+def _make_sure(ledger: Ledger, bootstrap: str, topic: str) -> None:
+    """Offsets of another cluster, or of a topic that was made anew since, would leave out outcomes. Asked once a process."""
+    if ledger.place_is_sure:
+        return
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+    described = client.describe_topics(TopicCollection([topic]), request_timeout=SILENCE_S)[topic].result()
+    if not ledger.belongs_to(str(described.topic_id)):
+        raise LedgerUnusable(f"what this worker remembers of {topic} is of another topic of that name than {bootstrap} has. {WHAT_THEN}")
 
 
 def _reader(entry_of: EntryOf) -> ReadEntry:
@@ -124,7 +137,7 @@ def _fold_until_end(ledger: Ledger, consumer: Consumer, part: TopicPartition, re
     if position > end:
         raise LedgerUnusable(
             f"{part.topic}[{part.partition}] ends at {end}, but this worker remembers it up to {position}: the topic was made anew. "
-            "If that was meant, remove the ledger folder; everything that still stands on the agent's input would then be done again"
+            f"{WHAT_THEN}"
         )
     consumer.assign([TopicPartition(part.topic, part.partition, position)])
     heard = time.monotonic()

@@ -20,6 +20,7 @@ EntryOf = Callable[[Any], Entry | None]
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS email (id BLOB PRIMARY KEY, standing INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), next_offset INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS topic (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL);
 """
 UPSERT = "INSERT INTO email VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET standing = max(standing, excluded.standing)"
 POSITION = "INSERT INTO position VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET next_offset = excluded.next_offset"
@@ -72,6 +73,13 @@ class Ledger:
         self._looked_up: dict[bytes, int] = {}  # since the last fold; a mail is asked about again and again
         # Of mails in work, ahead of the fold: the topic has (or gets) the same events.
         self._noted: dict[bytes, int] = {}
+        self.place_is_sure = False  # that the topic is the one it was folded from
+
+    def belongs_to(self, topic_id: str) -> bool:
+        """True if it was folded from this very topic, by Kafka's own id of it; one that never said is of this one from now on."""
+        self._db.execute("INSERT INTO topic VALUES (1, ?) ON CONFLICT (one) DO NOTHING", (topic_id,))
+        self.place_is_sure = self._db.execute("SELECT id FROM topic").fetchone() == (topic_id,)
+        return self.place_is_sure
 
     @property
     def next_offset(self) -> int:
