@@ -151,8 +151,10 @@ def define_agent(app: App, make_shell: Callable[[], Awaitable[Shell]], topics: S
 
     async def hand_over(_stream: Any) -> None:
         shell = await make_shell()
+        consumer = cast("Consumer", app.consumer)
         app.membership.busy = lambda: shell.window.in_work > 0
-        cast("Consumer", app.consumer).hand_over.to(shell.window)
+        app.membership.flows = lambda: bool(consumer.flow_active)
+        consumer.hand_over.to(shell.window)
         await asyncio.Event().wait()  # Faust takes an agent that returned for a sound one and lets its partitions stand still
 
     channel = app.topic(*topics, key_serializer="raw", value_serializer="raw")

@@ -28,10 +28,14 @@ OnLost = Callable[[str], Any]
 
 
 class Membership:
-    """`heard` is called in the consumer's thread, `sure` in the agent's. `busy` says whether the agent has records in work."""
+    """`heard` is called in the consumer's thread, `sure` in the agent's.
+
+    `busy` says whether the agent has records in work, `flows` whether it would be given more.
+    """
 
     def __init__(self, session_timeout_s: float) -> None:
         self.busy: Callable[[], bool] = lambda: False
+        self.flows: Callable[[], bool] = lambda: True
         self._session_timeout_s = session_timeout_s
         self._until = 0.0
         self._end = float("inf")
@@ -50,9 +54,9 @@ class Membership:
 
     @property
     def stuck(self) -> bool:
-        """True if a member's session is over, and it neither joins again nor has anything in work that it would have to wait for."""
+        """True if a member neither joins nor has anything in work that it would have to wait for, but its session is over, or nothing flows."""
         idle = self._heard and not self._joining and not self.busy()
-        return idle and time.monotonic() > self._until and not self.leaving
+        return idle and (time.monotonic() > self._until or not self.flows()) and not self.leaving
 
     @property
     def leaving(self) -> bool:
@@ -82,7 +86,10 @@ class Membership:
             time.sleep(LOOK_S)  # counted in looks: a process that was frozen, and thaws, has not been looking
             stuck_s = stuck_s + LOOK_S if self.stuck and reachable(servers) else 0.0
         silence_s = time.monotonic() - self._until
-        on_lost(f"the group has not heard of this worker since its session ended {silence_s:.0f} s ago")
+        if silence_s > 0:
+            on_lost(f"the group has not heard of this worker since its session ended {silence_s:.0f} s ago")
+        else:
+            on_lost("this worker is a member of its group, but takes no records")
 
     def listen(self, consumer: Any, on_lost: OnLost = stop_the_world) -> None:
         """Hear every answer that the coordinator gives to a started AIOKafkaConsumer, and end the process if that gives up.

@@ -87,6 +87,16 @@ def test_only_an_idle_member_that_does_not_join_is_stuck() -> None:
     assert not member.stuck
 
 
+def test_a_member_that_takes_nothing_is_stuck_unless_it_waits_for_what_it_has() -> None:
+    """Faust gives up to let records flow again where a seek takes longer than it waits for: a member that looks well."""
+    still, flowing, busy = (Membership(10.0) for _ in range(3))
+    for one in (still, flowing, busy):
+        one.heard(time.monotonic())
+        one.flows = lambda: False
+    flowing.flows = busy.busy = lambda: True
+    assert [one.stuck for one in (still, flowing, busy)] == [True, False, False]
+
+
 async def test_a_member_that_waits_for_the_others_is_not_stuck() -> None:
     class JoinGroupRequest:
         pass
@@ -114,3 +124,16 @@ def test_the_guard_ends_a_lost_worker_and_no_other(monkeypatch: pytest.MonkeyPat
     membership.heard(time.monotonic() - LOST_S - 11.0)
     until(lambda: said, "the guard has seen it")
     assert said == ["the group has not heard of this worker since its session ended 241 s ago"]
+
+
+def test_the_guard_ends_a_member_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.membership.LOOK_S", 0.01)
+    monkeypatch.setattr("streams.membership.STUCK_S", 0.05)
+    monkeypatch.setattr("streams.membership.reachable", lambda _: True)
+    said: list[str] = []
+    membership = Membership(10.0)
+    membership.flows = lambda: False
+    membership.guard("", said.append)
+    membership.heard(time.monotonic())
+    until(lambda: said, "the guard has seen it")
+    assert said == ["this worker is a member of its group, but takes no records"]
