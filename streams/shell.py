@@ -25,6 +25,7 @@ from streams.window import InOrderWindow, stop_the_world
 log = logging.getLogger(__name__)
 
 Handle = Callable[[Any, Source], Awaitable[Outcome]]
+Prepare = Callable[[Source], Awaitable[object]]
 MAX_DETAIL = 2000
 
 
@@ -46,8 +47,15 @@ class Limits:
     trip: int = 50
 
 
+async def _nothing(_source: Source) -> None:
+    """For handlers that need nothing beforehand."""
+
+
 class Shell:
-    """Runs `handle` over records. One an agent; lives in the agent's event loop."""
+    """Runs `handle` over records. One an agent; lives in the agent's event loop.
+
+    `prepare` is awaited before each, outside its deadline: what takes long there is no record's fault. If it raises, the world is broken.
+    """
 
     def __init__(
         self,
@@ -56,8 +64,10 @@ class Shell:
         publisher: Publisher,
         limits: Limits = Limits(),
         on_broken: Callable[[str], Any] = stop_the_world,
+        prepare: Prepare = _nothing,
     ) -> None:
         self.agent = agent
+        self._prepare = prepare
         self._handle = handle
         self._publisher = publisher
         self._limits = limits
@@ -102,6 +112,7 @@ class Shell:
             event = codec.decode(value)
         except codec.Undecodable as error:
             return Dead("undecodable", str(error))
+        await self._prepare(source)
         return await self._handled(event, source)
 
     async def _handled(self, event: Any, source: Source) -> Outcome:

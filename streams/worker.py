@@ -35,7 +35,7 @@ from streams.begun import Begun
 from streams.domain.soft_bounces import SoftPolicy
 from streams.reads import READS
 from streams.settings import Settings
-from streams.shell import Limits, Shell
+from streams.shell import Limits, Prepare, Shell
 from streams.state.catch_up import Ledgers
 from streams.state.done import expanded_entry, routed_entry
 from streams.state.ledger import EntryOf, email_entry
@@ -60,7 +60,7 @@ async def _expand_shell(settings: Settings, app: App) -> Shell:
     publisher = ports.publisher(settings)
     tables = await _tables(settings, topics.REQUEST_CONTROLS, topics.SUPPRESSIONS)
     done = _ledgers(settings, app, "expanded", topics.EXPANSIONS, expanded_entry)
-    return Shell("expand", Expander(settings, tables, done, publisher), publisher, ONE_AT_A_TIME)
+    return Shell("expand", Expander(settings, tables, done, publisher), publisher, ONE_AT_A_TIME, prepare=_level(done))
 
 
 async def _expand_bulk_shell(settings: Settings, app: App) -> Shell:
@@ -68,14 +68,15 @@ async def _expand_bulk_shell(settings: Settings, app: App) -> Shell:
     tables = await _tables(settings, topics.REQUEST_CONTROLS, topics.SUPPRESSIONS)
     done = _ledgers(settings, app, "expanded.bulk", topics.EXPANSIONS, expanded_entry)
     handle = BulkExpander(Chunks(settings, tables, publisher), tables, done)
-    return Shell("expand.bulk", handle, publisher, Limits(window=4))  # one may wait for the first of its request behind it
+    limits = Limits(window=4)  # one may wait for the first of its request behind it
+    return Shell("expand.bulk", handle, publisher, limits, prepare=_level(done))
 
 
 async def _route_shell(settings: Settings, app: App) -> Shell:
     tables = await _tables(settings, *route.TABLES)
     done = _ledgers(settings, app, "routed", topics.ROUTINGS, routed_entry)
     router = route.Router(settings, tables, open_bodies(settings), done, load_signing_key(settings))
-    return Shell("route", router, ports.publisher(settings))
+    return Shell("route", router, ports.publisher(settings), prepare=_level(done))
 
 
 async def _feedback_shell(settings: Settings, _app: App) -> Shell:
@@ -102,7 +103,8 @@ def _send_shell(lane: str) -> MakeShell:
             now=ports.now,
         )
         sender = Sender(reached, ports.owner(), settings.backoff)
-        return Shell(f"send.{lane}", sender, publisher, Limits(window=settings.window, deadline_s=SEND_DEADLINE_S))
+        limits = Limits(window=settings.window, deadline_s=SEND_DEADLINE_S)
+        return Shell(f"send.{lane}", sender, publisher, limits, prepare=_level(ledgers))
 
     return make
 
@@ -112,6 +114,11 @@ def _ledgers(settings: Settings, app: faust.App, name: str, topic: str, entry_of
     ledgers = Ledgers(settings.bootstrap, settings.var / "ledger" / name, topic, entry_of)
     app.on_partitions_assigned.connect(_forget_levels(ledgers), weak=False)
     return ledgers
+
+
+def _level(ledgers: Ledgers) -> Prepare:
+    """A ledger that must be read from the beginning, on a new machine, takes minutes for some million records."""
+    return lambda source: ledgers.of(source.partition)
 
 
 def _forget_levels(ledgers: Ledgers) -> Callable[..., Awaitable[None]]:

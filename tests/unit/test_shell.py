@@ -16,6 +16,7 @@ from streams.events import DeadLettered, InboundApproved
 from streams.outcomes import Dead, Done, Outcome, Source
 from streams.publisher import PublishFailed, Record
 from streams.shell import Limits, Shell, WorldBroken
+from streams.state.catch_up import LedgerUnusable
 from tests.services.memory import MemoryPublisher
 
 EVENT = InboundApproved("i1", datetime(2026, 11, 20, 10, tzinfo=UTC), "test", "note")
@@ -58,6 +59,27 @@ async def test_a_record_that_takes_too_long_is_parked() -> None:
     publisher = MemoryPublisher()
     await Shell("a", hang, publisher, Limits(deadline_s=0.01)).process(message())
     assert codec.decode_as(DeadLettered, publisher.records[0].value).reason == "deadline"
+
+
+async def test_what_takes_long_before_a_record_is_handled_is_not_its_fault() -> None:
+    """A ledger that is read from the beginning, for one: the first records would all be parked."""
+
+    async def prepare(_source: Source) -> None:
+        await asyncio.sleep(0.05)
+
+    publisher = MemoryPublisher()
+    await Shell("a", echo, publisher, Limits(deadline_s=0.02), prepare=prepare).process(message())
+    assert [record.topic for record in publisher.records] == [topics.ROUTINGS]
+
+
+async def test_what_cannot_be_prepared_leaves_the_shell() -> None:
+    async def prepare(_source: Source) -> None:
+        raise LedgerUnusable("the topic was made anew")
+
+    publisher = MemoryPublisher()
+    with pytest.raises(LedgerUnusable, match="made anew"):
+        await Shell("a", echo, publisher, prepare=prepare).process(message())
+    assert publisher.records == []
 
 
 async def test_a_broken_world_leaves_the_shell() -> None:
