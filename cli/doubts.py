@@ -43,22 +43,27 @@ def reconcile(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Settle doubts by the MTA's own log: a mail whose Message-ID is there was sent."""
+    """Settle doubts by the MTA's own log: a mail whose Message-ID is there was sent.
+
+    Mail that was passed on has the Message-ID of all its copies; where that is in the log, the doubt stays for you to resolve.
+    """
     from cli.publishing import publish
+    from streams.domain.evidence import shown
     from streams.doubts import resend, sent
 
     settings, now, by = shared.settings(), datetime.now(UTC), getpass.getuser()
     seen = _taken(exim, postfix)
     records: list[Record] = []
-    found = _doubts()
-    if not found and not as_json:
+    doubts = _doubts()
+    if not doubts and not as_json:
         typer.echo("no doubts")
-    for doubt in found:
-        evidence = seen.get(doubt["message_id"])
-        outcome = "sent" if evidence else "requeued" if resend_absent else "in_doubt"
-        if evidence:
-            records += sent(doubt, evidence, now)
-        elif resend_absent:
+    for doubt in doubts:
+        found, outcome = shown(seen, doubt["email_id"], doubt["message_id"]), "in_doubt"
+        if found == "taken":
+            outcome = "sent"
+            records += sent(doubt, seen[doubt["message_id"]], now)
+        elif found == "absent" and resend_absent:
+            outcome = "requeued"
             records += resend(doubt, settings, by, "absent from the MTA's log", now)
         _say(doubt, outcome, as_json=as_json)
     publish(settings, records)
