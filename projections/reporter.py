@@ -101,6 +101,8 @@ def _look(reporter: Reporter, stop: threading.Event) -> None:
             reporter.run_once()
         except SQLAlchemyError as error:
             log.warning("failure reports: %s; trying again", " ".join(str(error).split())[:500])
+        except Exception:  # in a thread nobody else would hear of it, and no request would be reported any more
+            log.exception("failure reports: a fault of this program; trying again")
 
 
 def _undelivered(connection: Connection, request_id: str) -> list[Undelivered]:
