@@ -27,6 +27,11 @@ JOINS = frozenset({"JoinGroupRequest", "SyncGroupRequest"})  # what the coordina
 OnLost = Callable[[str], Any]
 
 
+def clock() -> float:
+    """Seconds that also pass while this machine sleeps, where the system counts those (Linux): the group's coordinator does not sleep."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class Membership:
     """`heard` is called in the consumer's thread, `sure` in the agent's.
 
@@ -45,18 +50,18 @@ class Membership:
     @property
     def sure(self) -> bool:
         """True while no other worker can have been given this one's partitions."""
-        return time.monotonic() < min(self._until, self._end)
+        return clock() < min(self._until, self._end)
 
     @property
     def lost(self) -> bool:
         """True if the group has not heard of this worker for so long that it will not again, though nobody told it to leave."""
-        return time.monotonic() > self._until + LOST_S and not self.leaving
+        return clock() > self._until + LOST_S and not self.leaving
 
     @property
     def stuck(self) -> bool:
         """True if a member neither joins nor has anything in work that it would have to wait for, but its session is over, or nothing flows."""
         idle = self._heard and not self._joining and not self.busy()
-        return idle and (time.monotonic() > self._until or not self.flows()) and not self.leaving
+        return idle and (clock() > self._until or not self.flows()) and not self.leaving
 
     @property
     def leaving(self) -> bool:
@@ -64,20 +69,20 @@ class Membership:
         return self._end != float("inf")
 
     def heard(self, asked_at: float) -> None:
-        """The coordinator took a request that was sent at `asked_at` (monotonic seconds)."""
+        """The coordinator took a request that was sent at `asked_at` (seconds of `clock`)."""
         self._until = asked_at + self._session_timeout_s
         self._heard = True
 
     def end_within(self, grace_s: float) -> None:
         """This worker leaves: nothing new may be begun after `grace_s`."""
-        self._end = time.monotonic() + grace_s
+        self._end = clock() + grace_s
 
     def guard(self, servers: str, on_lost: OnLost = stop_the_world) -> None:
         """From now on a lost membership ends the process, to be started anew; a stuck one does if one of `servers` takes connections.
 
         `servers`: host:port, several with commas.
         """
-        self._until = time.monotonic()
+        self._until = clock()
         threading.Thread(target=self._guard, args=(servers, on_lost), name="membership", daemon=True).start()
 
     def _guard(self, servers: str, on_lost: OnLost) -> None:
@@ -85,7 +90,7 @@ class Membership:
         while not self.lost and stuck_s < STUCK_S:
             time.sleep(LOOK_S)  # counted in looks: a process that was frozen, and thaws, has not been looking
             stuck_s = stuck_s + LOOK_S if self.stuck and reachable(servers) else 0.0
-        silence_s = time.monotonic() - self._until
+        silence_s = clock() - self._until
         if silence_s > 0:
             on_lost(f"the group has not heard of this worker since its session ended {silence_s:.0f} s ago")
         else:
@@ -111,7 +116,7 @@ class Membership:
 
     def _hearing(self, ask: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
         async def asked(request: Any) -> Any:
-            name, asked_at = type(request).__name__, time.monotonic()
+            name, asked_at = type(request).__name__, clock()
             self._joining += name in JOINS
             try:
                 answer = await ask(request)

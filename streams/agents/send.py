@@ -8,7 +8,6 @@ attempt without an outcome: a doubt, resolved by evidence, policy or an operator
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -53,6 +52,7 @@ from streams.events import (
     EmailSent,
     EmailSuppressed,
 )
+from streams.membership import clock
 from streams.outcomes import Dead, Done, Outcome, Source
 from streams.paused import aside
 from streams.publisher import Publisher, Record
@@ -197,12 +197,12 @@ class Sender:
                 return False
             if not holds():
                 await self._ports.begun.begin(work.email.email_id)
-                recorded = time.monotonic()  # from before the publish: an acknowledgement that took long is an old one
+                recorded = clock()  # from before the publish: an acknowledgement that took long is an old one
                 await self._record_attempt(decision, work)
             return holds()
 
         def holds() -> bool:
-            return self._ports.lease() and time.monotonic() - recorded < LEASE_S
+            return self._ports.lease() and clock() - recorded < LEASE_S
 
         def may_finish() -> bool:
             """At the dot of a long mail, minutes later it may be, only the membership can tell."""

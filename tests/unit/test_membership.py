@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from streams.membership import LOST_S, Membership
+from streams.membership import LOST_S, Membership, clock
 from tests.services.until import until
 
 
@@ -37,9 +37,17 @@ def test_nobody_is_sure_before_the_first_word() -> None:
 
 def test_sure_for_a_session_timeout_from_when_it_was_asked() -> None:
     membership = Membership(10.0)
-    membership.heard(time.monotonic() - 9.0)
+    membership.heard(clock() - 9.0)
     assert membership.sure
-    membership.heard(time.monotonic() - 11.0)
+    membership.heard(clock() - 11.0)
+    assert not membership.sure
+
+
+def test_a_machine_that_slept_is_not_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its monotonic clock slept too; the coordinator has given its partitions away meanwhile."""
+    membership, woken = Membership(10.0), clock() + 11.0
+    membership.heard(clock())
+    monkeypatch.setattr(time, "clock_gettime", lambda _: woken)
     assert not membership.sure
 
 
@@ -59,7 +67,7 @@ async def test_a_rebalance_or_another_answer_does_not() -> None:
 
 def test_who_leaves_is_sure_for_its_grace_alone() -> None:
     membership = Membership(10.0)
-    membership.heard(time.monotonic())
+    membership.heard(clock())
     membership.end_within(5.0)
     assert membership.sure
     membership.end_within(0.0)
@@ -68,9 +76,9 @@ def test_who_leaves_is_sure_for_its_grace_alone() -> None:
 
 def test_a_worker_that_the_group_has_forgotten_is_lost_unless_it_leaves() -> None:
     lately, long_ago, leaving = (Membership(10.0) for _ in range(3))
-    lately.heard(time.monotonic() - LOST_S)
-    long_ago.heard(time.monotonic() - LOST_S - 11.0)
-    leaving.heard(time.monotonic() - LOST_S - 11.0)
+    lately.heard(clock() - LOST_S)
+    long_ago.heard(clock() - LOST_S - 11.0)
+    leaving.heard(clock() - LOST_S - 11.0)
     leaving.end_within(5.0)
     assert [membership.lost for membership in (lately, long_ago, leaving)] == [False, True, False]
 
@@ -79,11 +87,11 @@ def test_only_an_idle_member_that_does_not_join_is_stuck() -> None:
     """Before it was a member it may have to wait for the coordinator, and with records in work for their outcomes."""
     never, member, busy, leaving = (Membership(10.0) for _ in range(4))
     for one in (member, busy, leaving):
-        one.heard(time.monotonic() - 11.0)
+        one.heard(clock() - 11.0)
     busy.busy = lambda: True
     leaving.end_within(5.0)
     assert [one.stuck for one in (never, member, busy, leaving)] == [False, True, False, False]
-    member.heard(time.monotonic())
+    member.heard(clock())
     assert not member.stuck
 
 
@@ -91,7 +99,7 @@ def test_a_member_that_takes_nothing_is_stuck_unless_it_waits_for_what_it_has() 
     """Faust gives up to let records flow again where a seek takes longer than it waits for: a member that looks well."""
     still, flowing, busy = (Membership(10.0) for _ in range(3))
     for one in (still, flowing, busy):
-        one.heard(time.monotonic())
+        one.heard(clock())
         one.flows = lambda: False
     flowing.flows = busy.busy = lambda: True
     assert [one.stuck for one in (still, flowing, busy)] == [True, False, False]
@@ -106,7 +114,7 @@ async def test_a_member_that_waits_for_the_others_is_not_stuck() -> None:
     async def send(_request: Any) -> Any:
         await answered.wait()
 
-    membership.heard(time.monotonic() - 11.0)
+    membership.heard(clock() - 11.0)
     join = asyncio.create_task(cast("Coroutine[Any, Any, None]", membership._hearing(send)(JoinGroupRequest())))
     await asyncio.sleep(0)
     assert not membership.stuck
@@ -121,7 +129,7 @@ def test_the_guard_ends_a_lost_worker_and_no_other(monkeypatch: pytest.MonkeyPat
     membership = Membership(10.0)
     membership.guard("", said.append)
     assert not membership.lost
-    membership.heard(time.monotonic() - LOST_S - 11.0)
+    membership.heard(clock() - LOST_S - 11.0)
     until(lambda: said, "the guard has seen it")
     assert said == ["the group has not heard of this worker since its session ended 241 s ago"]
 
@@ -134,6 +142,6 @@ def test_the_guard_ends_a_member_that_takes_nothing(monkeypatch: pytest.MonkeyPa
     membership = Membership(10.0)
     membership.flows = lambda: False
     membership.guard("", said.append)
-    membership.heard(time.monotonic())
+    membership.heard(clock())
     until(lambda: said, "the guard has seen it")
     assert said == ["this worker is a member of its group, but takes no records"]
