@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 Handle = Callable[[Any, Source], Awaitable[Outcome]]
 Prepare = Callable[[Source], Awaitable[object]]
 MAX_DETAIL = 2000
+LATE_S = 3.0  # a loop that lives sees a deadline within far less
 
 
 class WorldBroken(Exception):
@@ -116,12 +117,15 @@ class Shell:
         return await self._handled(event, source)
 
     async def _handled(self, event: Any, source: Source) -> Outcome:
+        deadline, worked_s = asyncio.timeout(self._limits.deadline_s), time.process_time()
         try:
-            async with asyncio.timeout(self._limits.deadline_s):
+            async with deadline:
                 outcome = await self._handle(event, source)
         except (WorldBroken, PublishFailed):
             raise
         except TimeoutError:
+            if deadline.expired() and stood_still(deadline.when(), time.process_time() - worked_s):
+                raise WorldBroken("this process stood still for longer than a record may take") from None
             return Dead("deadline", f"not handled within {self._limits.deadline_s:g} s")
         except BaseException as error:  # noqa: BLE001 - nothing may leave the shell but a broken world
             return self._unexpected(error, source)
@@ -148,6 +152,12 @@ class Shell:
             else:
                 return
         raise WorldBroken("Kafka does not acknowledge; see the broker's log")
+
+
+def stood_still(due: float | None, worked_s: float) -> bool:
+    """True if a deadline was seen much later than it was due, though the process had not worked: it was frozen, the record is not to blame."""
+    late_s = asyncio.get_running_loop().time() - (due or 0.0)
+    return late_s > LATE_S and worked_s < late_s / 2
 
 
 def source_of(message: Any) -> Source:

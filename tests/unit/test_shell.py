@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -59,6 +60,29 @@ async def test_a_record_that_takes_too_long_is_parked() -> None:
     publisher = MemoryPublisher()
     await Shell("a", hang, publisher, Limits(deadline_s=0.01)).process(message())
     assert codec.decode_as(DeadLettered, publisher.records[0].value).reason == "deadline"
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+async def test_a_process_that_was_frozen_parks_nothing(frozen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends, and its records are delivered again; where a record kept the processor busy for so long, the record is parked."""
+    monkeypatch.setattr("streams.shell.LATE_S", 0.05)
+    publisher = MemoryPublisher()
+
+    async def stand_still(_event: Any, _source: Source) -> Outcome:
+        until = time.monotonic() + 0.4
+        while time.monotonic() < until:
+            time.sleep(0.1 if frozen else 0.0)  # noqa: ASYNC251 - as a whole process that is stopped
+        return await asyncio.Future()
+
+    shell = Shell("a", stand_still, publisher, Limits(deadline_s=0.01))
+    if frozen:
+        with pytest.raises(WorldBroken, match="stood still"):
+            await shell.process(message())
+        assert publisher.records == []
+    else:
+        monkeypatch.setattr(time, "process_time", iter([0.0, 0.4]).__next__)
+        await shell.process(message())
+        assert codec.decode_as(DeadLettered, publisher.records[0].value).reason == "deadline"
 
 
 async def test_what_takes_long_before_a_record_is_handled_is_not_its_fault() -> None:
