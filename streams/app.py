@@ -80,6 +80,11 @@ class Consumer(driver.Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         return self.hand_over.take_end(tp)
 
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """What the group has refused until now it would take in its next generation, and set back whoever went on meanwhile."""
+        await super().on_partitions_revoked(revoked)
+        self.hand_over.forget(revoked)
+
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:  # noqa: FBT001, FBT002 - Faust's signature
         """Faust notes as committed what the group refused, and would never try again where nothing new is done."""
         before = {tp: self._committed_offset[tp] for tp in offsets}

@@ -91,6 +91,11 @@ class HandOver:
         """These ends are taken again, unless more is done by now."""
         self._done = {**ends, **self._done}
 
+    def forget(self, partitions: Iterable[Any]) -> None:
+        """They are somebody else's; should they come back, they are fetched from what is committed then."""
+        for tp in partitions:
+            self._done.pop(tp, None)
+
     async def drain(self, fetcher: Any) -> None:
         """From batch to batch until the consumer or its fetcher stops."""
         consumer = self._consumer

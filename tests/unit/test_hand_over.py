@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from streams import hand_over
+from streams.app import build_app
 from streams.hand_over import HandOver
+from streams.settings import Settings
 
 TP = ("lane", 0)
 
@@ -84,3 +86,17 @@ async def test_without_partitions_there_is_nothing_to_seek() -> None:
     consumer.assigned = set()
     await drained(consumer)
     assert consumer.failures == 1
+
+
+async def test_an_end_that_the_group_refused_is_not_committed_in_its_next_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others had the partition meanwhile, and are further: the group's offset would go back, and stay there while nothing new comes."""
+    consumer: Any = build_app(Settings(), "feedback").consumer
+
+    async def refused(revoked: set[Any]) -> None:
+        """As Faust's: waits for what is in work, and commits it, which a group that has given the partition away does not take."""
+        consumer.hand_over.not_committed(dict.fromkeys(revoked, 7))
+
+    monkeypatch.setattr(consumer, "_on_partitions_revoked", refused)
+    await consumer.on_partitions_revoked({TP})
+    consumer._thread.thread_loop.close()  # it was made with the consumer, and never started
+    assert list(consumer._filter_tps_with_pending_acks()) == []
