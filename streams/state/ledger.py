@@ -24,6 +24,7 @@ SCHEMA = """
 """
 UPSERT = "INSERT INTO email VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET standing = max(standing, excluded.standing)"
 POSITION = "INSERT INTO position VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET next_offset = excluded.next_offset"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux
 MAPPED = 1 << 30  # bytes of the file that are read without being copied
 MOST_LOOKED_UP = 20_000
 FINAL_SHIFT, ATTEMPT_SHIFT = 40, 8
@@ -56,16 +57,34 @@ def email_entry(event: Any) -> Entry | None:
     return None if state is None else (key_of(event.email_id), standing(state, event.attempt))
 
 
+def forget_earlier_boot(path: Path) -> None:
+    """Remove a ledger that was written before the machine was last started: a power cut may have left it in part, and nothing would tell."""
+    beside, now = path.with_suffix(".boot"), boot_id()
+    if not beside.exists() or beside.read_text(encoding="ascii") != now:
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            path.with_name(name).unlink(missing_ok=True)
+        beside.write_text(now, encoding="ascii")
+
+
+def boot_id() -> str:
+    """Another one each time that the machine starts; always the same where the system has none."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return "none"
+
+
 class Ledger:
     """One partition's; `entry_of` says what an event means. `fold` belongs to one thread at a time, the rest to the agent's."""
 
     def __init__(self, path: Path, entry_of: EntryOf = email_entry) -> None:
         self._entry_of = entry_of
         path.parent.mkdir(parents=True, exist_ok=True)
+        forget_earlier_boot(path)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA cache_size = -65536")  # kilobytes: the fold writes all over a big table
-        self._db.execute("PRAGMA synchronous = OFF")  # a cache: what a power cut spoils is rebuilt from the topic
+        self._db.execute("PRAGMA synchronous = OFF")  # a power cut may spoil it: see forget_earlier_boot
         self._db.executescript(SCHEMA)
         # The agent's own connection: it reads beside a fold that is under way (write-ahead log), never waits for it.
         self._reads = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
