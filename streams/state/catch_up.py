@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,10 @@ class Ledgers:
     def _read_up(self, ledger: Ledger, partition: int, noted: dict[bytes, int]) -> dict[bytes, int]:
         """The notes that stand in the ledger now: an outcome may be noted long before it is on the topic."""
         read_up(ledger, self._bootstrap, partition, self._topic, self._entry_of)
-        return {key: noted[key] for key in ledger.reached(noted)}
+        try:
+            return {key: noted[key] for key in ledger.reached(noted)}
+        except sqlite3.Error as error:
+            raise LedgerUnusable(f"the ledger of {self._topic}[{partition}]: {error}") from error
 
     async def _follow(self) -> None:
         while True:

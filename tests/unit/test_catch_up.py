@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from streams.state import catch_up
 from streams.state.catch_up import Ledgers
+from streams.state.ledger import Ledger
 
 
 class Readings:
@@ -76,3 +78,17 @@ async def test_the_readings_in_the_background_do_not_cross_the_one_before_use(
     readings.go_on.set()
     await asked
     assert readings.most_at_once == 1
+
+
+async def test_the_readings_in_the_background_outlive_a_disk_that_fails(
+    readings: Readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> list[bytes]:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(catch_up, "TAIL_EVERY_S", 0.0)
+    ledgers = Ledgers("", tmp_path)
+    readings.go_on.set()
+    await ledgers.of(0)
+    monkeypatch.setattr(Ledger, "reached", fail)
+    await readings.until_begun(readings.begun + 3)
