@@ -1,9 +1,13 @@
-"""Amazon SES as a transport; `message` is the whole mail, as for SMTP. boto3 blocks, so its calls run in threads."""
+"""Amazon SES as a transport; `message` is the whole mail, as for SMTP. boto3 blocks, so its calls run in threads of their own.
+
+Behind others' work in asyncio's few, a mail would be offered long after it was asked whether it still may be.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
@@ -45,6 +49,7 @@ class Ses:
     def __init__(self, client: Any, connections: int, configuration_set: str = "") -> None:
         self._client = client
         self._slots = asyncio.Semaphore(connections)
+        self._threads = ThreadPoolExecutor(connections, "ses")
         self._configuration_set = configuration_set
         self._door = Door()
 
@@ -58,10 +63,12 @@ class Ses:
         async with self._slots:
             if not (await may_offer() and may_finish()):
                 raise Withheld
-            return self._door.heard(await asyncio.to_thread(self._send, call)), self._client.meta.endpoint_url
+            spoken = await asyncio.get_running_loop().run_in_executor(self._threads, self._send, call)
+            return self._door.heard(spoken), self._client.meta.endpoint_url
 
     async def close(self) -> None:
         self._client.close()
+        self._threads.shutdown(wait=False)
 
     def _send(self, call: dict[str, Any]) -> Spoken:
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pytest
@@ -123,3 +125,22 @@ async def test_many_at_once_are_all_taken(road: Road) -> None:
     verdicts = await asyncio.gather(*map(road.deliver, mails))
     assert {verdict.kind for verdict in verdicts} == {"sent"}
     assert sorted(recipient for recipient, _ in road.server.taken) == sorted(mail.recipient for mail in mails)
+
+
+async def test_a_mail_that_may_go_goes_whatever_else_the_process_has_to_wait_for(road: Road) -> None:
+    """F-13: behind a ledger that is read, or other mails' slow calls, its lease would be over when it is offered."""
+    loop, free = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    occupied: list[asyncio.Future[bool]] = []
+
+    def may_finish() -> bool:
+        occupied.append(loop.run_in_executor(None, free.wait, 20))
+        return True
+
+    try:
+        async with asyncio.timeout(10):
+            spoken, _ = await road.transport.deliver(Envelope("", MAIL.recipient), road.server.written(MAIL), yes, may_finish)
+        assert judge(spoken.phase, spoken.answer).kind == "sent"
+    finally:
+        free.set()
+        await asyncio.gather(*occupied)
