@@ -72,6 +72,16 @@ def failed_lately(connection: Connection, since: datetime, most: int = PAGE, aft
     return [_status(row) for row in _all(connection, chosen.order_by(*order).limit(most))]
 
 
+def rejected_lately(connection: Connection, since: datetime, most: int = PAGE, after: RequestStatus | None = None) -> list[RequestStatus]:
+    """The requests that were taken in and then rejected at `since` or later, the first at the front."""
+    columns = message_request.c
+    order = columns.rejected_at, columns.request_id
+    chosen = select(message_request).where(columns.rejected_at >= since, columns.head_offset.is_not(None))
+    if after is not None:
+        chosen = chosen.where(tuple_(*order) > (after.request["rejected_at"], after.request["request_id"]))
+    return [_status(row) for row in _all(connection, chosen.order_by(*order).limit(most))]
+
+
 def emails_of_request(
     connection: Connection, request_id: str, status: str | None = None, most: int = PAGE, after: Row | None = None
 ) -> list[Row]:

@@ -1,4 +1,6 @@
-"""Failure reports: each request that has finished with mails undelivered is told of once, to its own people (spec 4.8; 8, row 14).
+"""Failure reports: each request that has finished with mails undelivered, or was rejected whole, is told of once, to its own people.
+
+Spec 4.8; 8, row 14; 9.4, example 84.
 
 Whether a report was queued already is asked of the tables, and its email id is the request's: whatever is killed when, and
 however many reporters run, each reader gets one.
@@ -17,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from projections import queries
 from streams import topics
-from streams.domain.failure_report import MAX_LINES, UNDELIVERED, Undelivered, failure_report
+from streams.domain.failure_report import MAX_LINES, UNDELIVERED, Undelivered, failure_report, rejection_report
 from streams.domain.states import EmailState
 from streams.errors import UserError
 from streams.events import EmailQueued, MessageRequest
@@ -42,7 +44,7 @@ class Reporter:
         self._head = head
         self._publish = publish
         self._now = now
-        self._told: dict[str, datetime] = {}  # by request id, when it ended
+        self._told: dict[str, datetime] = {}  # by request id, when it ended or was rejected
 
     def run_once(self) -> int:
         """Queue what is due; returns how many mails. May be repeated. Raises SQLAlchemyError; one request's trouble is its own."""
@@ -53,10 +55,11 @@ class Reporter:
     def _untold(self, since: datetime) -> list[queries.RequestStatus]:
         found: list[queries.RequestStatus] = []
         with self._engine.connect() as connection:
-            page = queries.failed_lately(connection, since)
-            while page:
-                found += [status for status in page if status.request["request_id"] not in self._told]
-                page = queries.failed_lately(connection, since, after=page[-1])
+            for lately in (queries.failed_lately, queries.rejected_lately):
+                page = lately(connection, since)
+                while page:
+                    found += [status for status in page if status.request["request_id"] not in self._told]
+                    page = lately(connection, since, after=page[-1])
         return found
 
     def _tell(self, status: queries.RequestStatus) -> int:
@@ -68,7 +71,7 @@ class Reporter:
         except UserError as error:
             log.warning("no failure report of %s yet: %s", row["request_id"], error)
             return 0
-        self._told[row["request_id"]] = row["last_ended_at"]
+        self._told[row["request_id"]] = row["rejected_at"] or row["last_ended_at"]
         return len(missing)
 
     def _missing(self, status: queries.RequestStatus) -> list[EmailQueued]:
@@ -77,7 +80,10 @@ class Reporter:
         request = self._head(row["head_partition"], row["head_offset"])
         counts = {EmailState(name): number for name, number in status.counts.items()}
         with self._engine.connect() as connection:
-            reports = failure_report(request, _undelivered(connection, row["request_id"]), counts, self._now())
+            if row["rejected_at"] is not None:
+                reports = rejection_report(request, row["problems"] or [row["reason"]], self._now())
+            else:
+                reports = failure_report(request, _undelivered(connection, row["request_id"]), counts, self._now())
             known = queries.known_emails(connection, [report.email_id for report in reports])
         return [report for report in reports if report.email_id not in known]
 

@@ -103,6 +103,7 @@ message_request = Table(
     _at("last_ended_at"),
     Index(None, "submitted_at", "request_id"),
     Index(None, "last_ended_at", "request_id"),
+    Index(None, "rejected_at", "request_id"),
 )
 
 request_chunk = Table(

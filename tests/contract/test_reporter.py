@@ -81,6 +81,20 @@ def test_14_its_own_people_are_told_once(world: World) -> None:
     assert f": failed after 1 attempt, because: {REFUSED}" in world.published[0].content.text
 
 
+def test_84_a_request_that_was_rejected_behind_the_door_is_told_once(world: World) -> None:
+    """Its time ran out while Kafka was away, or nobody approved it: without a word its author takes it for sent."""
+    world.add(topics.MESSAGE_REQUESTS, "r1", made.request("r1", people=1))
+    world.add(topics.EXPANSIONS, "r1", events.RequestRejected("r1", NOW, "hash", "expired", ["expires_at: its time is over"]))
+    world.add(topics.EXPANSIONS, "r2", events.RequestRejected("r2", NOW, "hash", "expired", ["of a request that nobody has"]))
+    reporter = world.reporter()
+    assert [reporter.run_once(), reporter.run_once()] == [2, 0]
+    assert world.readers == ["ada@x.org", "bounces@learningu.org"]
+    assert "\n* expires_at: its time is over\n" in world.published[0].content.text
+    for email in world.published:
+        world.add(topics.EMAILS_URGENT, email.email_id, email)
+    assert world.reporter().run_once() == 0
+
+
 def test_60_a_reporter_that_was_killed_begins_where_the_tables_are(world: World) -> None:
     world.fails()
     world.reporter().run_once()
