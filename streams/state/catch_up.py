@@ -18,7 +18,8 @@ from confluent_kafka.admin import AdminClient
 
 from streams import codec, topics
 from streams.state import skim
-from streams.state.ledger import Entry, EntryOf, Ledger, email_entry
+from streams.state.ledger import Entry, EntryOf, Ledger, email_entry, key_of
+from streams.taken import Taken, taken
 
 BATCH = 10_000
 POLL_S = 0.05
@@ -154,17 +155,31 @@ def _fold_until_end(ledger: Ledger, consumer: Consumer, part: TopicPartition, re
 
 
 def _fold_batch(ledger: Ledger, messages: list[Message], read: ReadEntry) -> int:
+    entries: list[Entry | None] = []
+    for message in messages:
+        try:
+            entries.append(_entry(message, read))
+        except codec.Undecodable as damage:
+            record = taken(message)
+            log.error("%s[%d]@%d cannot be read: %s", record.topic, record.partition, record.offset, damage)
+            ledger.fold(entries, record.offset)  # what it may have said depends on what was said before
+            entries = [_unreadable(ledger, record, read)]
     position = (messages[-1].offset() or 0) + 1
-    ledger.fold([_entry(message, read) for message in messages], position)
+    ledger.fold(entries, position)
     return position
 
 
 def _entry(message: Message, read: ReadEntry) -> Entry | None:
+    """Raises LedgerUnusable for news of the broker, Undecodable for damage."""
     error = message.error()
     if error is not None:
         raise LedgerUnusable(error.str())
-    try:
-        return read(message.value())
-    except codec.Undecodable as damage:
-        # Only its agent writes here. What cannot be read may be an outcome, so nobody may go on as if it were not there.
-        raise LedgerUnusable(f"{message.topic()}[{message.partition()}]@{message.offset()}: {damage}") from damage
+    return read(message.value())
+
+
+def _unreadable(ledger: Ledger, record: Taken, read: ReadEntry) -> Entry | None:
+    """What cannot be read may be the outcome of the email that its key names: that one is in doubt, and nobody else is hurt.
+
+    An expansion or a routing that is done again makes the same emails, which the sender knows.
+    """
+    return ledger.doubt(key_of((record.key or b"").decode("utf-8", "replace"))) if read is skim.entry else None

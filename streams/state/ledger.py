@@ -160,6 +160,11 @@ class Ledger:
         self._db.execute("COMMIT")
         self._looked_up = {}
 
+    def doubt(self, key: bytes) -> Entry:
+        """The entry by which the attempt that an email is at becomes a doubt; one that ended stays as it is. Belongs to the thread that folds."""
+        row = self._db.execute("SELECT standing FROM email WHERE id = ?", (key,)).fetchone()
+        return key, standing(EmailState.IN_DOUBT, max(state_of(row[0])[1], 1) if row else 1)
+
     def close(self) -> None:
         self._reads.close()
         self._db.close()
