@@ -6,6 +6,7 @@ a constant answer.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,11 +15,13 @@ from datetime import datetime
 from typing import Any
 
 import aiohttp
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.answered import body_of
+from gateway.http.guards import BODY_S
 from streams import topics
 from streams.domain import sendgrid_events, sns
 from streams.publisher import Publisher, PublishFailed, Record
@@ -108,12 +111,16 @@ async def fetched(url: str) -> bytes:
 
 
 async def _body(request: Request) -> bytes | None:
-    """The whole body; none once it is longer than we take."""
+    """The whole body; none once it is longer than we take. Raises HTTPException (408) if it takes long."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    return None
+    except TimeoutError:
+        raise HTTPException(408) from None
     return bytes(body)
 
 

@@ -87,7 +87,7 @@ class Settings:
     verp: int = _set(0, "1: a bounce address of its own for every mail and every copy (emailbounces+<id>@...), if the MTA hands these on")
     soft_bounces: int = _set(5, "days with a soft bounce after which an address gets no more mail; 0: never")
     soft_bounce_days: int = _set(60, "days within which these soft bounces count")
-    approval_over: int = _set(0, "requests to more people than this wait for approval; 0: only those that ask for it")
+    approval_over: int = _set(0, "requests to more people than this wait for approval; 0: only those that ask for it; -1: all")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:

@@ -28,6 +28,7 @@ from streams.publisher import PublishFailed
 
 BIG_AT_ONCE = 2  # request documents in memory; the next ones wait
 MAX_SMALL = 65_536
+UPLOAD_S = 300.0
 
 
 def build(world: World, most: int, webhooks: Sequence[BaseRoute] = ()) -> ASGIApp:
@@ -64,7 +65,7 @@ def api(world: World, most: int) -> Mount:
     """Everything below /v1, all of it behind the token."""
     room = asyncio.Semaphore(BIG_AT_ONCE)
     requests, previews = Requests(world, room), Previews(world, room)
-    big, small = [Middleware(LimitBody, most=most)], [Middleware(LimitBody, most=MAX_SMALL)]
+    big, small = [Middleware(LimitBody, most=most, within_s=UPLOAD_S)], [Middleware(LimitBody, most=MAX_SMALL)]
     found = [
         Route("/requests", requests.submit, methods=["POST"], middleware=big),
         Route("/preview", previews.preview, methods=["POST"], middleware=big),

@@ -7,10 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-UPLOAD_S = 300.0
 T = TypeVar("T")
 
 
@@ -20,11 +18,7 @@ class BadDocument(ValueError):
 
 async def worked_out(request: Request, work: Callable[[Any], T]) -> T:
     """What `work` makes of the request's JSON document, off the event loop. Raises BadDocument, and what `work` raises."""
-    try:
-        async with asyncio.timeout(UPLOAD_S):
-            body = await request.body()
-    except TimeoutError:
-        raise HTTPException(408) from None
+    body = await request.body()
     return await asyncio.to_thread(lambda: work(read_json(body)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Mapping
 
@@ -9,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+BODY_S = 20.0  # for forms and webhooks: who sends slowly holds a connection, of which there are not many
 SECURITY_HEADERS: Mapping[str, str] = {
     # Our pages load their style sheet and frame a public mail, nothing else; nobody frames them.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -41,18 +43,25 @@ class SecurityHeaders:
 
 
 class LimitBody:
-    """413 for a body of more than `most` bytes, as soon as that is known."""
+    """413 for a body of more than `most` bytes, as soon as that is known; 408 for one that is not whole within `within_s`."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: int, within_s: float = BODY_S) -> None:
         self._app = app
         self._most = most
+        self._within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        taken = 0
+        taken, until = 0, asyncio.get_running_loop().time() + self._within_s
 
         async def limited() -> Message:
-            nonlocal taken
-            message = await receive()
+            nonlocal taken, until
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408) from None
+            if not message.get("more_body"):
+                until = float("inf")  # what is asked for next is whether the client is still there
             taken += len(message.get("body", b""))
             if taken > self._most:
                 raise HTTPException(413)

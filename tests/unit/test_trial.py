@@ -135,7 +135,7 @@ def test_36_age_does_not_matter() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "over", "people", "needed"),
-    [(False, 0, 2, False), (True, 0, 2, True), (False, 2, 2, False), (False, 1, 2, True), (True, 9, 2, True)],
+    [(False, 0, 2, False), (True, 0, 2, True), (False, 2, 2, False), (False, 1, 2, True), (True, 9, 2, True), (False, -1, 1, True)],
 )
 def test_a_request_to_more_people_than_the_installation_allows_needs_approval(asked: bool, over: int, people: int, needed: bool) -> None:
     message = request(*["ann", "bob"][:people], needs_approval=asked)

@@ -15,7 +15,7 @@ class Policy:
     """`one_label_from`: the original's narrower From rule. `verp`: one envelope sender an email (architecture, section 8).
 
     `attempts`: how often an email is offered to the MTA, the original's EMAILRETRIES + 1.
-    `approval_over`: requests to more people than this wait for approval; 0: only those that ask for it.
+    `approval_over`: requests to more people than this wait for approval; 0: only those that ask for it; below 0: all.
     """
 
     one_label_from: bool = False
@@ -26,7 +26,7 @@ class Policy:
 
 def needs_approval(request: MessageRequest, policy: Policy) -> bool:
     """Whether somebody must approve before anything goes out; the same for every chunk of a request."""
-    return request.needs_approval or 0 < policy.approval_over < request.recipients_total
+    return request.needs_approval or policy.approval_over < 0 or 0 < policy.approval_over < request.recipients_total
 
 
 def due_at(request: MessageRequest) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import stat
 from collections.abc import Iterator, Sequence
@@ -10,16 +11,21 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.http.app import api, build, routes
-from gateway.http.guards import SECURITY_HEADERS
+from gateway.http.guards import SECURITY_HEADERS, LimitBody
 from gateway.http.serve import webhooks
 from gateway.http.token import NAME, load_token
+from gateway.webhooks import Webhooks
 from streams.errors import UserError
 from streams.settings import Settings
 from tests.conftest import ROOT
-from tests.services.web import MOST, TOKEN, Web, link_token
+from tests.services.memory import MemoryPublisher
+from tests.services.web import MOST, NOW, TOKEN, Web, link_token
 
 
 def routed(found: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -107,6 +113,31 @@ async def test_an_error_repeats_nothing_that_was_asked(web: Web) -> None:
         answer = await web.client.get(path)
         assert "<script>" not in answer.text
         assert "<b>" not in answer.text
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends slowly holds a connection, of which there are not many."""
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def unheard(_message: Message) -> None:
+        raise AssertionError
+
+    async def read(_scope: Scope, receive: Receive, _send: Send) -> None:
+        await receive()
+
+    scope: Scope = {"type": "http", "method": "POST", "headers": []}
+    with pytest.raises(HTTPException) as late:
+        await LimitBody(read, most=10, within_s=0.05)(scope, never, unheard)
+    assert late.value.status_code == 408
+    monkeypatch.setattr("gateway.webhooks.BODY_S", 0.05)
+    hooks = Webhooks(MemoryPublisher(), lambda: NOW)
+    for hook in (hooks.sendgrid, hooks.sns):
+        with pytest.raises(HTTPException) as late:
+            await hook(Request(scope, never))
+        assert late.value.status_code == 408
 
 
 @pytest.mark.parametrize("path", ["/healthz/", "/unsubscribe/x/", "/v1/requests/r1/", "//evil.example/healthz/", "/v1", "/v1/"])
