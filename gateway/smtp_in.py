@@ -23,7 +23,7 @@ from aiosmtpd import smtp
 from gateway import smtp_in_rules as rules
 from gateway.intake import Envelope
 from gateway.reception import Reception
-from gateway.smtp_in_data import PIECE, NoRoom, read_mail
+from gateway.smtp_in_data import PIECE, NoRoom, expect_mail, read_mail
 from streams import metrics
 
 NULL_SENDER = "<>"
@@ -179,6 +179,7 @@ class Session(smtp.SMTP):
         self._taking = True
         metrics.GATEWAY_IN_FLIGHT.inc()
         try:
+            expect_mail(self._reader)
             await self.push(rules.SEND_IT)
             reply = await self._reply_to_mail(envelope)
             self.envelope = self._create_envelope()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 PIECE = 65_536  # the stream's buffer must hold as much
+LINE_END = b"\r\n"
 END = b"\r\n.\r\n"
 LINE_OF_A_DOT = END[2:]
 
@@ -14,14 +15,19 @@ class NoRoom(Exception):
     """The mail was read and dropped, for want of memory: it may come again."""
 
 
+def expect_mail(reader: asyncio.StreamReader) -> None:
+    """Call when nothing is left to be read, before the client is told to send: so the end of an empty mail looks like any other."""
+    reader.feed_data(LINE_END)
+
+
 async def read_mail(reader: asyncio.StreamReader, limit: int, has_room: Callable[[int], bool] = lambda _size: True) -> bytes | None:
     """The mail, its dots of transparency taken off; none if it is of more than `limit` bytes, and then it was read and dropped.
 
     `has_room` is asked as the mail grows, with its size so far; if it once says no, the rest is read and dropped and NoRoom
     raised. Leaves unread what follows the final dot. Only CRLF is a line end: nothing else ends the mail (CVE-2024-27305).
     """
-    data, size, kept = bytearray(), 0, True
-    while not (data.endswith(END) or data == LINE_OF_A_DOT):
+    data, size, kept = bytearray(), -len(LINE_END), True
+    while not data.endswith(END):
         piece = await _read_piece(reader)
         data += piece
         size += len(piece)
@@ -33,12 +39,13 @@ async def read_mail(reader: asyncio.StreamReader, limit: int, has_room: Callable
     if not kept:
         raise NoRoom
     del data[-len(LINE_OF_A_DOT) :]
-    return bytes(data[1:] if data.startswith(b".") else data).replace(b"\r\n.", b"\r\n")
+    del data[: len(LINE_END) + data.startswith(LINE_END + b".")]
+    return bytes(data).replace(b"\r\n.", b"\r\n")
 
 
 async def _read_piece(reader: asyncio.StreamReader) -> bytes:
-    """Up to the next thing that looks like the end, or a buffer full."""
+    """Up to the end, or a buffer full."""
     try:
-        return await reader.readuntil(LINE_OF_A_DOT)
+        return await reader.readuntil(END)
     except asyncio.LimitOverrunError as overrun:
         return await reader.readexactly(overrun.consumed)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cli import mailgate
 from gateway import smtp_in_rules as rules
 from gateway.limits import Limits
-from gateway.smtp_in_data import read_mail
+from gateway.smtp_in_data import expect_mail, read_mail
 from tests.services.gateway import HERE, SITE
 
 LIMITS = Limits(line=20, header=60)
@@ -21,6 +21,7 @@ NEXT = b"QUIT\r\n"
 async def read_from(pieces: list[bytes], limit: int) -> tuple[bytes | None, bytes]:
     """What is read, and what is left unread."""
     reader = asyncio.StreamReader(limit=64)
+    expect_mail(reader)
     for piece in pieces:
         reader.feed_data(piece)
     reader.feed_eof()
