@@ -69,8 +69,7 @@ def remembered(rows: Rows, row: RowMapping) -> None:
 
 
 def routed(rows: Rows, event: events.InboundRouted, _: Where) -> None:
-    skipped = [[header.name, header.value] for header in event.skipped]
-    _decided(rows, event, "deliver", seq=event.seq, handler=event.handler, emails=len(event.emails), skipped=skipped)
+    _decided(rows, event, "deliver", seq=event.seq, handler=event.handler, emails=len(event.emails), skipped=_skipped(event))
 
 
 def held(rows: Rows, event: events.InboundHeld, _: Where) -> None:
@@ -78,11 +77,15 @@ def held(rows: Rows, event: events.InboundHeld, _: Where) -> None:
 
 
 def dropped(rows: Rows, event: events.InboundDropped, _: Where) -> None:
-    _decided(rows, event, "drop", seq=event.seq, handler=event.handler)
+    _decided(rows, event, "drop", seq=event.seq, handler=event.handler, skipped=_skipped(event))
 
 
 def noticed(rows: Rows, event: events.InboundNoticed, _: Where) -> None:
-    _decided(rows, event, "notice", notice_email_id=event.email_id, emails=1)
+    _decided(rows, event, "notice", notice_email_id=event.email_id, emails=1, skipped=_skipped(event))
+
+
+def _skipped(event: events.InboundRouted | events.InboundDropped | events.InboundNoticed) -> list[list[str]]:
+    return [[header.name, header.value] for header in event.skipped]
 
 
 def _decided(rows: Rows, event: Any, decision: str, **values: Any) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from streams.events.parts import ClaimCheck, Header, Judgement
@@ -54,6 +54,8 @@ class InboundHeld:
 
 @dataclass(frozen=True, slots=True)
 class InboundDropped:
+    """Nobody got it. `skipped` as in InboundRouted, where leaving them out left nobody."""
+
     inbound_id: str
     at: datetime
     reason: str
@@ -61,11 +63,12 @@ class InboundDropped:
     handler: str | None
     rules_hash: str
     judged: Judgement | None = None
+    skipped: list[Header] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class InboundNoticed:
-    """Undeliverable, and its known sender (`address_hash`) was told so by `email_id`."""
+    """Undeliverable, and its known sender (`address_hash`) was told so by `email_id`. `skipped` as in InboundDropped."""
 
     inbound_id: str
     at: datetime
@@ -74,6 +77,7 @@ class InboundNoticed:
     email_id: str
     address_hash: str
     judged: Judgement | None = None
+    skipped: list[Header] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

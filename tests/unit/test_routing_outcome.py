@@ -127,6 +127,19 @@ def test_rules_numbered_differently_make_the_same_emails() -> None:
     assert len({email.email_id for email in before.emails}) == len(before.emails)
 
 
+@pytest.mark.parametrize(("mail_from", "kind"), [(TESS, InboundNoticed), ("other@y.org", InboundDropped)])
+def test_who_was_left_out_is_remembered_where_that_left_nobody(mail_from: str, kind: type) -> None:
+    """For the archive: there may be another reason for each."""
+    redirects = [{"original": "board", "destination": "ina@yale.learningu.org, dee@yale.learningu.org, gone@x.org"}]
+    inbound = mail(content(), "board", mail_from=mail_from)
+    routing = events_of(inbound, redirects=redirects, suppressions=["gone@x.org"]).routing
+    assert isinstance(routing, InboundNoticed | InboundDropped)
+    assert (type(routing), routing.reason) == (kind, "no_recipients")
+    said = {header.name: header.value for header in routing.skipped}
+    assert (said[address_hash("ina@x.org")], said[address_hash("gone@x.org")]) == ("inactive", "suppressed")
+    assert codec.decode(codec.encode(routing)) == routing
+
+
 MTAS = {**world()["site"], "authserv_ids": ["mx.x.org"]}
 SAID = "Authentication-Results: mx.x.org; spf=pass smtp.mailfrom=tess@x.org; dkim=fail header.d=x.org; dmarc=pass header.from=x.org"
 JUDGED = Judgement(

@@ -87,14 +87,14 @@ def _content(message: Message, decision: Decision, mail: Inbound, body: bytes | 
 
 
 def _routing(decision: Decision, mail: Inbound, now: datetime, rules_hash: str, emails: tuple[EmailQueued, ...]) -> Routing:
+    skipped = [Header(address_hash(skip.address), skip.reason) for skip in decision.skipped]
     if decision.kind is Kind.NOTICE:
         told = address_hash(emails[0].recipient)
-        return InboundNoticed(mail.inbound_id, now, decision.reason, rules_hash, emails[0].email_id, told, decision.judged)
+        return InboundNoticed(mail.inbound_id, now, decision.reason, rules_hash, emails[0].email_id, told, decision.judged, skipped)
     rule = (decision.seq, decision.handler, rules_hash)
     if decision.kind is Kind.HOLD:
         return InboundHeld(mail.inbound_id, now, decision.reason, *rule, decision.judged)
     if decision.kind is not Kind.DELIVER:
-        return InboundDropped(mail.inbound_id, now, decision.reason, *rule, decision.judged)
-    skipped = [Header(address_hash(skip.address), skip.reason) for skip in decision.skipped]
+        return InboundDropped(mail.inbound_id, now, decision.reason, *rule, decision.judged, skipped)
     made = [email.email_id for email in emails]
     return InboundRouted(mail.inbound_id, now, decision.reason, *rule, made, skipped, decision.judged)
