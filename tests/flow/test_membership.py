@@ -65,7 +65,7 @@ def test_a_member_that_was_forgotten_joins_again(odd: Odd, agent: Agent) -> None
     works(odd, agent)
     before = odd.members
     said = fault(odd, "HeartbeatRequest", UNKNOWN_MEMBER)
-    until(lambda: odd.members and odd.members.isdisjoint(before), "it is another member")
+    assert until(lambda: odd.members and odd.members.isdisjoint(before), "it is another member")
     said.unlink()
     works(odd, agent)
 

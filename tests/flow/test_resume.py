@@ -105,4 +105,4 @@ def test_what_expires_comes_back_to_be_recorded_as_that(settings: Settings, lane
     say(settings, request_id, "paused")
     ids = set_aside(settings, request_id, 3, lasts=timedelta(seconds=-1))
     with running(settings, "delay"):
-        until(lambda: set(came_back(lane, request_id)) == ids, "they are back")
+        assert until(lambda: set(came_back(lane, request_id)) == ids, "they are back")

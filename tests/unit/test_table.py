@@ -40,12 +40,14 @@ def test_a_reader_that_fails_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_topic_that_takes_long_is_waited_for_as_long_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     def slowly(tables: TopicTables) -> None:
         for number in range(10):
-            time.sleep(0.05)
+            time.sleep(0.15)
             tables._positions = {PART: number + 1}
         tables._ready.set()
 
     monkeypatch.setattr(TopicTables, "_follow", slowly)
-    TopicTables(NOBODY, [topics.REDIRECTS]).wait_ready(timeout_s=0.2)
+    tables = TopicTables(NOBODY, [topics.REDIRECTS])
+    tables.wait_ready(timeout_s=1.0)
+    assert tables._positions == {PART: 10}
 
 
 def test_a_topic_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch, done: threading.Event) -> None:

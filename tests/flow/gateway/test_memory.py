@@ -79,6 +79,7 @@ async def test_whoever_hangs_up_gives_back(gateway: Gateway) -> None:
     client = await half_a_mail(gateway, b"never ends")
     await client.close()
     await held(gateway, at_most=0)
+    assert gateway.reception.memory.free == LIMITS.memory
 
 
 async def test_a_mail_is_held_until_it_is_stored_even_for_a_client_that_left(gateway: Gateway, publisher: MemoryPublisher) -> None:
