@@ -61,19 +61,6 @@ def adds_up(said: str) -> bool:
 
 
 @pytest.mark.timeout(500)
-def test_killed_at_work_it_runs_again_in_the_same_folder_and_ends_when_told_once(terminal: Terminal) -> None:
-    """kill -9: the broker and all parts lose their parent with it."""
-    process = terminal.start()
-    try:
-        until(lambda: READY in terminal.said, "the demo is at work", RUN_S)
-    finally:
-        process.kill()
-        process.wait()
-    code, said = terminal.run("--once")
-    assert (code, adds_up(said)) == (0, True), said
-
-
-@pytest.mark.timeout(500)
 def test_it_shows_what_each_recipient_got_and_stays_until_it_is_told_to_stop(terminal: Terminal) -> None:
     process = terminal.start()
     try:
@@ -88,3 +75,16 @@ def test_it_shows_what_each_recipient_got_and_stays_until_it_is_told_to_stop(ter
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.timeout(500)
+def test_killed_at_work_it_runs_again_in_the_same_folder_and_ends_when_told_once(terminal: Terminal) -> None:
+    """kill -9: the broker and all parts lose their parent with it."""
+    process = terminal.start()
+    try:
+        until(lambda: READY in terminal.said, "the demo is at work", RUN_S)
+    finally:
+        process.kill()
+        process.wait()
+    code, said = terminal.run("--once")
+    assert (code, adds_up(said)) == (0, True), said
