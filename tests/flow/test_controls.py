@@ -134,7 +134,7 @@ def test_approving_a_paused_request_does_not_let_it_go(installation: Installatio
 
 
 def test_a_request_that_nobody_approves_in_its_time_is_rejected(installation: Installation) -> None:
-    end = datetime.now(UTC) + timedelta(seconds=4)
+    end = datetime.now(UTC) + timedelta(seconds=10)
     installation.submit(to_one("approve-4", needs_approval=True, expires_at=end.isoformat()))
     installation.in_state("approve-4", {"awaiting_approval"})
     status = installation.finished("approve-4")
@@ -142,6 +142,8 @@ def test_a_request_that_nobody_approves_in_its_time_is_rejected(installation: In
     installation.espmail("request", "approve", "approve-4")
     installation.submit(to_one("after-approve-4"))
     installation.finished("after-approve-4")
+    told = installation.until(lambda: installation.kept(b"Nobody got your message", b"Request: approve-4"), "its people are told")
+    assert {recipient: len(mails) for recipient, mails in told.items()}["ada@x.org"] == 1
     assert not kept(installation, "approve-4")
 
 

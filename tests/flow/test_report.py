@@ -57,14 +57,5 @@ def test_84_what_expired_is_told_with_the_servers_last_words(installation: Insta
     assert b"expired after 1 attempt: 451 4.7.1 come back tomorrow" in unfolded(sink.copies("ada@x.org")[0])
 
 
-def test_84_a_request_that_nobody_approved_in_its_time_is_told(installation: Installation, sink: Sink) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=15)
-    installation.submit(document("ann", request_id="r4", created_at=None, expires_at=soon.isoformat(), needs_approval=True))
-    assert installation.finished("r4").request["state"] == "rejected"
-    installation.until(lambda: sink.copies("ada@x.org"), "the report has come")
-    assert b"Nobody got your message" in unfolded(sink.copies("ada@x.org")[0])
-    assert sink.copies("ann@x.org") == []
-
-
 def unfolded(mail: bytes) -> bytes:
     return email.message_from_bytes(mail).get_payload(decode=True)  # type: ignore[return-value] # of one part it is bytes
