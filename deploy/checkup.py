@@ -14,6 +14,8 @@ from streams.settings import Settings
 
 TIMEOUT_S = 5.0
 FREE_BYTES = 1 << 30
+MOST_COUNTED = 10_000
+NOT_KNOWN = "not known without the database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,31 @@ def _database(settings: Settings) -> str:
     return f"{shown} at version {stands}"
 
 
+def _left_over(settings: Settings) -> str:
+    """Doubts wait for somebody; dead letters may have been left on purpose, so they are only told of."""
+    from sqlalchemy.exc import DBAPIError
+
+    from projections import queries
+    from projections.database import open_engine
+
+    engine = open_engine(settings.database_url)
+    if engine.url.get_backend_name() == "sqlite" and not Path(str(engine.url.database)).exists():
+        return NOT_KNOWN
+    try:
+        with engine.connect() as connection:
+            doubts = len(queries.doubts(connection, MOST_COUNTED))
+            letters = [letter for letter in queries.dead_letters(connection, MOST_COUNTED) if letter["replayed_at"] is None]
+    except DBAPIError:
+        return NOT_KNOWN  # what is wrong with it is said beside
+    finally:
+        engine.dispose()
+    if doubts:
+        raise UserError(
+            f"mails in doubt: {doubts}; `espmail doubts list` shows them, `espmail doubts reconcile` settles them by the MTA's log"
+        )
+    return f"no mails in doubt; dead letters that were not replayed: {len(letters)}" + (" (`espmail dead-letters list`)" if letters else "")
+
+
 def _mta(settings: Settings) -> str:
     for host, port in settings.mta_endpoints:
         try:
@@ -125,6 +152,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], str]], ...] = (
     ("kafka", _kafka),
     ("topics", _topics),
     ("database", _database),
+    ("left over", _left_over),
     ("mta", _mta),
     ("unsubscribe key", _unsubscribe_key),
 )

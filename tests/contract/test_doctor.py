@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
+from sqlalchemy import insert
 
 from deploy.checkup import check_up
 from gateway.keys import NAME, load_keyring
 from projections.database import ensure_schema, open_engine
+from projections.tables import dead_letter, text_of_email
 from streams.settings import Settings
 from tests.conftest import ROOT
 from tests.services.env import environment
@@ -56,7 +58,7 @@ def test_nothing_wrong_is_exit_0(healthy: Settings) -> None:
     run = doctor(healthy, "--json")
     findings = [json.loads(line) for line in run.stdout.splitlines()]
     assert [finding["name"] for finding in findings if not finding["ok"]] == []
-    assert (run.returncode, run.stderr, len(findings)) == (0, "", 7)
+    assert (run.returncode, run.stderr, len(findings)) == (0, "", 8)
 
 
 def test_what_is_wrong_is_named_with_what_to_do_and_exit_1(healthy: Settings) -> None:
@@ -91,6 +93,20 @@ def test_a_database_that_does_not_answer_is_wrong_and_its_password_stays_hidden(
     assert "cannot be used" in wrong(down)["database"]
     assert "canary" not in wrong(down)["database"]
     assert "canary" not in doctor(down, "--settings").stdout
+
+
+def test_doubts_that_wait_are_wrong_and_dead_letters_are_told_of(healthy: Settings) -> None:
+    engine = open_engine(healthy.database_url)
+    with engine.begin() as connection:
+        letter = {"topic": "t", "partition": 0, "offset": 1, "agent": "send.bulk", "letter_offset": 7}
+        connection.execute(insert(dead_letter), letter)
+    assert [finding.text for finding in check_up(healthy) if finding.name == "left over"] == [
+        "no mails in doubt; dead letters that were not replayed: 1 (`espmail dead-letters list`)"
+    ]
+    with engine.begin() as connection:
+        connection.execute(insert(text_of_email), {"email_id": "e1", "status": "in_doubt"})
+    engine.dispose()
+    assert wrong(healthy)["left over"].startswith("mails in doubt: 1; `espmail doubts list`")
 
 
 def test_a_key_that_others_can_read_is_wrong(healthy: Settings) -> None:
