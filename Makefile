@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/runtime.installed
 DEV := $(VENV)/dev.installed
 TESTS ?= tests
-JOBS ?= 3
+JOBS ?= 2
 
 # Everything comes from the lock files, with hashes; sources are built by the pinned setuptools, not by one fetched meanwhile.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-build-isolation --no-deps

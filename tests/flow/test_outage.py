@@ -20,7 +20,7 @@ def hurt(tmp_path: Path) -> Iterator[Hurt]:
         yield hurt
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_broker_that_stops_for_a_while_loses_and_doubles_nothing(hurt: Hurt) -> None:
     told = flood(hurt, MAILS, GONE_S, kill=False)
     assert told.answers[250] == MAILS

@@ -123,8 +123,8 @@ def check(hurt: Hurt, count: int) -> Counter[str]:
     expected = {inbound_id(TESS, TO, mail(number)) for number in range(count)}
     ids = Counter((message.key() or b"").decode() for message in read(one.settings.bootstrap, topics.INBOUND_MAIL))
     assert expected <= ids.keys()
-    one.until(lambda: set(_copies(one)) >= expected, "the tables know all copies", 120)
-    one.until(lambda: {status for mails in _copies(one).values() for status in mails} == {"sent"}, "all copies have ended", 120)
+    one.until(lambda: set(_copies(one)) >= expected, "the tables know all copies", 240)
+    one.until(lambda: {status for mails in _copies(one).values() for status in mails} == {"sent"}, "all copies have ended", 240)
     copies = _copies(one)
     assert {inbound: len(copies[inbound]) for inbound in expected} == dict.fromkeys(expected, 1)
     with one.engine.connect() as connection:
