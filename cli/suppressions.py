@@ -21,7 +21,6 @@ Purpose = Annotated[str, typer.Option(help="request, list or alias; * is all mai
 By = Annotated[str, typer.Option(help="Who says so; the login name if not said.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object a line.")]
 COLUMNS = ("purpose", "suppressed", "reason", "at", "by")
-PURPOSES = ("request", "list", "alias", "*")
 
 
 @app.command()
@@ -70,11 +69,13 @@ def add(address: Address, purpose: Purpose = "*", by: By = "", as_json: AsJson =
 
     Example: espmail suppressions add ann@example.org --purpose request
     """
+    from gateway.http.subscriptions import PURPOSES
     from streams.errors import UsageError
     from streams.events import Unsubscribed
+    from streams.ports import EVERY_PURPOSE
 
-    if purpose not in PURPOSES:
-        raise UsageError(f"there is no purpose {purpose!r}; there are {', '.join(PURPOSES)}")
+    if purpose not in (*PURPOSES, EVERY_PURPOSE):
+        raise UsageError(f"there is no purpose {purpose!r}; there are {', '.join((*PURPOSES, EVERY_PURPOSE))}")
     hashed, who = _hash_of(address), by or getpass.getuser()
     _publish([Unsubscribed(str(uuid.uuid4()), datetime.now(UTC), None, hashed, purpose, f"operator {who}")])
     _answer("suppressed", [purpose], who, as_json=as_json)
@@ -98,12 +99,12 @@ def _noted(hashed: str) -> list[Row]:
         return queries.suppressed(connection, hashed)
 
 
-def _publish(events: Sequence[Any]) -> None:
+def _publish(said: Sequence[Any]) -> None:
     from cli.publishing import publish
-    from streams.publisher import Record
+    from streams.publisher import events
     from streams.topics import FEEDBACK
 
-    publish(shared.settings(), [Record.of(FEEDBACK, event.address_hash, event) for event in events])
+    publish(shared.settings(), events(FEEDBACK, ((event.address_hash, event) for event in said)))
 
 
 def _answer(word: str, purposes: Sequence[str], who: str, *, as_json: bool) -> None:

@@ -8,9 +8,13 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streams.errors import UserError
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 TIMEOUT_S = 5.0
 FREE_BYTES = 1 << 30
@@ -81,7 +85,7 @@ def _database(settings: Settings) -> str:
 
     engine = open_engine(settings.database_url)
     shown = engine.url.render_as_string(hide_password=True)
-    if engine.url.get_backend_name() == "sqlite" and not Path(str(engine.url.database)).exists():
+    if _is_missing(engine):
         raise UserError(f"{shown} is not there yet; `espmail project` makes it")
     try:
         with engine.connect() as connection:
@@ -96,6 +100,11 @@ def _database(settings: Settings) -> str:
     return f"{shown} at version {stands}"
 
 
+def _is_missing(engine: Engine) -> bool:
+    """True for a SQLite file that is not there; to connect would make it."""
+    return engine.url.get_backend_name() == "sqlite" and not Path(str(engine.url.database)).exists()
+
+
 def _left_over(settings: Settings) -> str:
     """Doubts wait for somebody; dead letters may have been left on purpose, so they are only told of."""
     from sqlalchemy.exc import DBAPIError
@@ -104,7 +113,7 @@ def _left_over(settings: Settings) -> str:
     from projections.database import open_engine
 
     engine = open_engine(settings.database_url)
-    if engine.url.get_backend_name() == "sqlite" and not Path(str(engine.url.database)).exists():
+    if _is_missing(engine):
         return NOT_KNOWN
     try:
         with engine.connect() as connection:
