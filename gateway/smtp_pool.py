@@ -96,6 +96,7 @@ class SmtpPool:
 
     def __init__(self, endpoints: Sequence[tuple[str, int]], connections: int, timeout_s: float, access: Access = Access()) -> None:
         self._servers = [Server(host, port) for host, port in endpoints]
+        self._by_name = {server.name: server for server in reversed(self._servers)}  # asked for with each mail
         self._turns = asyncio.Semaphore(BEGUN_PER_CONNECTION * connections)
         self._slots = asyncio.Semaphore(connections)
         self._free: list[Line] = []
@@ -187,7 +188,7 @@ class SmtpPool:
             self._quit(line)
 
     def _server_of(self, line: Line) -> Server:
-        return next(server for server in self._servers if server.name == line.mta)
+        return self._by_name[line.mta]
 
     def _put_back(self, line: Line) -> None:
         line.free_since = time.monotonic()
