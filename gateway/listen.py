@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gateway.reception import Reception
-from gateway.smtp_in import Identity, Session
+from gateway.smtp_in import Session
+from gateway.smtp_in_commands import Identity
 from streams.errors import UserError
 from streams.settings import Settings
 

@@ -1,4 +1,4 @@
-"""What all sessions of one gateway share: the answers to MAIL, RCPT and the final dot, and who is inside."""
+"""What all sessions of one gateway share: who is inside, how much they hold, and the way from a whole mail to its answer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
-
-from aiosmtpd import smtp
+from collections.abc import Callable
+from typing import Protocol
 
 from gateway import smtp_in_rules as rules
 from gateway.bodies import BodiesFull, BodyError
@@ -32,10 +30,11 @@ class Inside(Protocol):
 
 
 class Reception:
-    """What all sessions of one gateway share: the rules, the way in, and who is inside. Also aiosmtpd's handler."""
+    """One a gateway. `store` mails; sessions `enter` and `leave`; `stop` once."""
 
     def __init__(self, intake: Intake, recipients: rules.Recipients, limits: Limits) -> None:
         self.limits = limits
+        self.recipients = recipients
         self.stopping = False
         self.memory = Memory(limits)
         self._doors = Doors(limits)
@@ -43,26 +42,13 @@ class Reception:
         self._empty = asyncio.Event()
         self._empty.set()
         self._intake = intake
-        self._recipients = recipients
-        self._storing: set[asyncio.Task[str]] = set()
-        self.hooks: dict[str, Callable[..., Any]] = {
-            "MAIL": self.handle_MAIL,
-            "RCPT": self.handle_RCPT,
-            "RSET": self.handle_RSET,
-            "NOOP": self.handle_NOOP,
-            "QUIT": self.handle_QUIT,
-        }
+        self._storing: set[asyncio.Task[None]] = set()
 
-    async def accept(self, envelope: Envelope, content: bytes, done: Callable[[], object] = lambda: None) -> str:
-        """The reply to the final dot; `done` is called when the content is needed no more.
-
-        If the client hangs up meanwhile, the mail is stored all the same.
-        """
-        task = asyncio.create_task(self._store(envelope, content))
+    def store(self, envelope: Envelope, content: bytes, answer: Callable[[str], object]) -> None:
+        """Calls `answer` with the reply to the final dot, when there is one. Nobody's going cancels it."""
+        task = asyncio.create_task(self._store(envelope, content, answer))
         self._storing.add(task)  # the loop itself keeps only a weak reference
-        task.add_done_callback(lambda _: done())
         task.add_done_callback(self._storing.discard)
-        return await asyncio.shield(task)
 
     def enter(self, session: Inside, client: str) -> bool:
         """True if the session may stay; then it must leave()."""
@@ -94,7 +80,10 @@ class Reception:
         for session in list(self._inside):
             session.cut()
 
-    async def _store(self, envelope: Envelope, content: bytes) -> str:
+    async def _store(self, envelope: Envelope, content: bytes, answer: Callable[[str], object]) -> None:
+        answer(await self._outcome(envelope, content))
+
+    async def _outcome(self, envelope: Envelope, content: bytes) -> str:
         try:
             refusal = rules.refuse_content(content, self.limits)
             if refusal is None:
@@ -116,29 +105,3 @@ class Reception:
         metrics.GATEWAY_DURABLE_S.observe(time.monotonic() - began)
         metrics.GATEWAY_ACCEPTED.inc()
         metrics.GATEWAY_ACCEPTED_BYTES.inc(len(content))
-
-    async def handle_MAIL(self, _server: object, _session: object, envelope: smtp.Envelope, address: str, _options: object) -> str:
-        refusal = rules.refuse_sender(address, utf8=envelope.smtp_utf8)
-        if refusal is None:
-            envelope.mail_from = address
-        return refusal or rules.OK
-
-    async def handle_RCPT(self, _server: object, _session: object, envelope: smtp.Envelope, address: str, _options: object) -> str:
-        taken = len(envelope.rcpt_tos)
-        refusal = rules.refuse_recipient(address, taken, self.limits, self._recipients, utf8=envelope.smtp_utf8)
-        if refusal is None:
-            envelope.rcpt_tos.append(address)
-        return refusal or rules.OK
-
-    async def handle_RSET(self, *_: object) -> str:
-        return rules.OK
-
-    async def handle_NOOP(self, *_: object) -> str:
-        return rules.OK
-
-    async def handle_QUIT(self, *_: object) -> str:
-        return rules.BYE
-
-    def __dir__(self) -> Sequence[str]:
-        """For aiosmtpd, which searches its handler's names twice for each connection; it is given `hooks`."""
-        return ()

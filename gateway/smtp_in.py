@@ -1,244 +1,242 @@
-"""The gateway's SMTP and LMTP server: aiosmtpd, held to what a mail system promises.
+"""The gateway's SMTP and LMTP sessions: when what is heard, and when it is answered.
 
-What differs from aiosmtpd, and why (reliability.md, section 3 and rows I):
-- an exception is answered 451 and a constant text, where aiosmtpd says 500 and quotes it: senders would bounce their mail
-- 250 comes only when every record is durable, and a client that hangs up does not cancel the storing
-- the mail is read in pieces, not line by line, and a bare CR, LF or NUL is refused (SMTP smuggling)
-- addresses are split by one strict pattern; clients are counted, and so are their errors
-- no AUTH; PIPELINING and enhanced status codes, which LMTP demands (RFC 2033, section 5)
+What is answered is the dialogue's to say (smtp_in_dialogue.py), and what becomes of a mail the reception's. What is promised here:
+- each line is answered as it comes, and lines that came together are answered in one write (RFC 2920)
+- 250 comes only when every record is durable; a client that hangs up does not cancel the storing
+- an exception is answered 451 and a constant text, for senders come again then
+- whoever is silent, or does not read, has a connection for `idle_s`, and a few kilobytes
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from aiosmtpd import smtp
-
 from gateway import smtp_in_rules as rules
-from gateway.intake import Envelope
 from gateway.reception import Reception
-from gateway.smtp_in_data import PIECE, NoRoom, expect_mail, read_mail
+from gateway.smtp_in_commands import Identity
+from gateway.smtp_in_data import NoRoom
+from gateway.smtp_in_dialogue import COMMAND_LENGTH, Dialogue
+from gateway.taking import Taking
 from streams import metrics
 
-NULL_SENDER = "<>"
-CHATTER = ("NOOP", "VRFY", "EXPN", "HELP", "EHLO", "HELO", "LHLO")
-HELO_LENGTH = 255
-COMMANDS = {name.removeprefix("smtp_"): name for name in dir(smtp.SMTP) if name.startswith("smtp_") and name != "smtp_AUTH"}
+AHEAD = 65_536  # bytes that a client may send behind a mail whose answer it has not had
+HANDSHAKE_S = 60.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """How the server presents itself."""
-
-    hostname: str
-    tls: ssl.SSLContext | None = None
+def _ignore(_data: bytes) -> None:
+    """The ear behind the last words; no method, so that who has gone refers to nothing."""
 
 
-class Session(smtp.SMTP):
-    """One client's connection, as SMTP or as LMTP."""
+class Session(asyncio.Protocol):
+    """One client's connection. What arrives goes to `_ear`: who listens depends on what was said last."""
 
-    session: smtp.Session  # from the connection on; aiosmtpd allows for none
-    envelope: smtp.Envelope
-    transport: Any
-    line_length_limit = PIECE  # of the stream's buffer; aiosmtpd's own limit on command lines stays
+    _dialogue: Dialogue
+    _transport: Any
+    _ear: Callable[[bytes], None]
+    _taking: Taking | None = None  # the mail whose 354 was said and whose answer was not
+    _timer: asyncio.TimerHandle | None = None
+    _securing: asyncio.Task[None] | None = None
+    _heard_at = 0.0
+    _unread = b""
+    _choked = False  # the client does not read
+    _speaking = False  # it may be spoken to: not before it came, not behind the last words, not while TLS begins
 
     def __init__(self, reception: Reception, identity: Identity, loop: asyncio.AbstractEventLoop, *, lmtp: bool) -> None:
         self._reception = reception
-        self._limits = reception.limits
+        self._identity = identity
+        self._loop = loop
         self._lmtp = lmtp
-        self._errors = 0
-        self._taking = False
-        self._client = ""
-        super().__init__(
-            reception,
-            data_size_limit=self._limits.mail,
-            enable_SMTPUTF8=True,
-            hostname=identity.hostname,
-            ident="LMTP espmail" if lmtp else "ESMTP espmail",
-            tls_context=identity.tls,
-            timeout=self._limits.idle_s,
-            command_call_limit={"*": 1_000_000, **dict.fromkeys(CHATTER, self._limits.chatter)},
-            loop=loop,
-        )
-        self._handle_hooks = reception.hooks
-        self._smtp_methods = {command: getattr(self, name) for command, name in COMMANDS.items()}
-        if lmtp:
-            self._smtp_methods["LHLO"] = self._smtp_methods.pop("EHLO")
-            del self._smtp_methods["HELO"]
-
-    def __dir__(self) -> Sequence[str]:
-        """aiosmtpd searches all names of its protocol and its handler for every connection, at half its cost; we say what is there."""
-        return ()
+        self._ear = _ignore
 
     # -- coming and going ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
-        if self.transport is not None:  # the second time, as TLS begins
-            super().connection_made(transport)
-            return
         peer = transport.get_extra_info("peername")
         client = peer[0] if isinstance(peer, tuple) else ""
+        self._transport = transport
+        self._speaking = True
         if not self._reception.enter(self, client):
-            self._turn_away(transport)
+            self._say(rules.BUSY)
             return
-        self._client = client
-        super().connection_made(transport)
+        self._dialogue = Dialogue(self._identity, self._reception.limits, self._reception.recipients, client=client, lmtp=self._lmtp)
+        self._watch_from_now()
+        self._say(self._dialogue.greeting())
+        self._ear = self._hear
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def data_received(self, data: bytes) -> None:
+        self._ear(data)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Called by ourselves as well, where TLS failed."""
         self._reception.leave(self)
-        super().connection_lost(error)
+        self._speaking = False
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._taking is not None and self._ear == self._read:
+            self._taking.end()
+        self._ear = _ignore
 
     def dismiss(self) -> None:
         """Close politely: now, or behind the reply to the mail that is being taken."""
-        if not self._taking:
-            self._say_and_close(rules.STOPPING)
+        if self._taking is None:
+            self._say(rules.STOPPING)
 
     def cut(self) -> None:
         """Close now."""
-        if self.transport is not None:
-            self.transport.abort()
+        self._transport.abort()
 
-    def _turn_away(self, transport: Any) -> None:
-        transport.set_protocol(asyncio.Protocol())  # aiosmtpd would start a session
-        _count(rules.BUSY)
-        transport.write(f"{rules.BUSY}\r\n".encode())
-        transport.close()
+    def _watch_from_now(self) -> None:
+        self._heard_at = self._loop.time()
+        self._timer = self._loop.call_later(self._reception.limits.idle_s, self._watch)
 
-    def _timeout_cb(self) -> None:
-        self._say_and_close(rules.IDLE_TOO_LONG)
-
-    def _say_and_close(self, reply: str) -> None:
-        if self.transport is not None:
-            _count(reply)
-            self._writer.write(f"{reply}\r\n".encode())
-            self.transport.close()
-
-    # -- replies ---------------------------------------------------------------------------------------------------
-
-    async def push(self, status: Any) -> None:
-        """One reply, as text. The one error too many is the last: 421, and the connection closes."""
-        if status[0] in rules.GENERAL:
-            status = rules.with_enhanced_code(status)
-            self._errors += 1
-        if self._errors <= self._limits.errors:
-            _count(status)
-            await super().push(status)
+    def _watch(self) -> None:
+        """One timer a connection, set anew only when it has run out: most commands come long before."""
+        left = self._heard_at + self._reception.limits.idle_s - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._watch)
+        elif self._ear == self._keep:  # it waits for us
+            self._watch_from_now()
         else:
-            self._say_and_close(rules.TOO_MANY_ERRORS)
+            self._say(rules.IDLE_TOO_LONG)
 
-    async def handle_exception(self, error: Exception) -> str:
-        if isinstance(error, smtp.TLSSetupException):
-            log.info("a client did not manage TLS: %s", error.__cause__)
-            return rules.TRY_LATER
-        log.error("a fault of this program in an SMTP session; the client was told to come back", exc_info=error)
-        return rules.TRY_LATER
+    # -- speaking --------------------------------------------------------------------------------------------------
 
-    # -- commands --------------------------------------------------------------------------------------------------
-
-    async def smtp_EHLO(self, hostname: str | None) -> None:
-        """Also LHLO. What is offered is said in one write, and AUTH is not."""
-        if not hostname:
-            await self.push("501 5.5.4 say who you are")
-        elif await self._in_step():
-            self.envelope = self._create_envelope()
-            self.session.extended_smtp = True
-            self.session.host_name = hostname
-            await self.push("\r\n250-".join([f"250-{self.hostname}", *self._offers()]) + "\r\n250 ENHANCEDSTATUSCODES")
-
-    def _offers(self) -> list[str]:
-        starttls = ["STARTTLS"] if self.tls_context and not self._tls_protocol else []
-        return [f"SIZE {self._limits.mail}", "8BITMIME", "SMTPUTF8", "PIPELINING", *starttls]
-
-    async def smtp_HELO(self, hostname: str) -> None:
-        if await self._in_step():
-            await super().smtp_HELO(hostname)
-
-    async def smtp_VRFY(self, _arg: str) -> None:
-        await self.push(rules.CANNOT_VERIFY)
-
-    async def smtp_DATA(self, arg: str | None) -> None:
-        """Read the mail and answer it, once in SMTP and once for each recipient in LMTP (RFC 2033, section 4.2)."""
-        if await self.check_helo_needed():
+    def _say(self, *replies: str) -> None:
+        """Closes behind last words."""
+        if not self._speaking:
             return
-        if arg:
-            await self.push("501 5.5.4 DATA stands alone")
-        elif not self.envelope.rcpt_tos:
-            await self.push(rules.NO_RECIPIENTS)
-        elif await self._in_step():
-            await self._take_mail()
+        for reply in replies:
+            if rules.is_refusal(reply):
+                metrics.GATEWAY_REFUSED.labels(rules.codes_of(reply)).inc()
+        self._transport.write("\r\n".join((*replies, "")).encode())
+        if replies[-1] in rules.LAST_WORDS:
+            self._speaking = False
+            self._ear = _ignore
+            self._transport.close()
 
-    async def _take_mail(self) -> None:
-        envelope = self._envelope()
-        self._taking = True
-        metrics.GATEWAY_IN_FLIGHT.inc()
+    def pause_writing(self) -> None:
+        self._choked = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        self._listen()
+
+    def _listen(self) -> None:
+        if self._speaking and not self._choked:
+            self._transport.resume_reading()
+
+    # -- hearing ---------------------------------------------------------------------------------------------------
+
+    def _keep(self, data: bytes) -> None:
+        """While a mail is being stored, or TLS begins."""
+        self._unread += data
+        if len(self._unread) > AHEAD:
+            self._transport.pause_reading()
+
+    def _hear(self, data: bytes) -> None:
+        """Commands. Of a line without end no more is kept than shows that it is too long."""
+        lines = (self._unread + data).split(b"\n")
+        rest = lines.pop()
+        self._unread = rest[: COMMAND_LENGTH + 1]
+        if lines:
+            self._heard_at = self._loop.time()
+            replies = self._answers(lines, nothing_behind=not rest)
+            self._say(*replies)
+            if follow := FOLLOWED.get(replies[-1]):
+                follow(self)
+
+    def _answers(self, lines: list[bytes], *, nothing_behind: bool) -> list[str]:
+        """The replies to as many lines as can be answered now: behind some, nothing that came with them counts."""
+        replies: list[str] = []
+        for line in lines:
+            is_last = len(replies) == len(lines) - 1
+            replies.append(self._answer(line.rstrip(b"\r"), alone=is_last and nothing_behind))
+            if replies[-1] in rules.LAST_WORDS or replies[-1] in FOLLOWED:
+                break
+        return replies
+
+    def _answer(self, line: bytes, *, alone: bool) -> str:
         try:
-            expect_mail(self._reader)
-            await self.push(rules.SEND_IT)
-            reply = await self._reply_to_mail(envelope)
-            self.envelope = self._create_envelope()
-            if reply == rules.ACCEPTED:
-                self._errors = 0  # whoever delivers mail may be refused some of it, for as long as it likes
-            await self.push("\r\n".join([reply] * (len(envelope.rcpt_tos) if self._lmtp else 1)))
-        finally:
-            self._taking = False
-            metrics.GATEWAY_IN_FLIGHT.dec()
-        if self._reception.stopping:
-            self._say_and_close(rules.STOPPING)
+            return self._dialogue.answer(line, alone=alone)
+        except Exception:
+            log.exception("a fault of this program in an SMTP session; the client was told to come back")
+            return self._dialogue.counted(rules.TRY_LATER)
 
-    async def _reply_to_mail(self, envelope: Envelope) -> str:
+    def _go_on(self) -> None:
+        """Hear what was sent meanwhile."""
+        self._ear = self._hear
+        self._listen()
+        self._hear(b"")
+
+    # -- mail ------------------------------------------------------------------------------------------------------
+
+    def _open_mail(self) -> None:
+        self._taking = Taking(self._dialogue.envelope(), self._reception.limits, self._reception.memory)
+        self._ear = self._read
+
+    def _read(self, data: bytes) -> None:
+        assert self._taking is not None
+        rest = self._taking.reader.feed(data)
+        if rest is not None:
+            self._unread = rest
+            self._ear = self._keep
+            self._take(self._taking)
+
+    def _take(self, taking: Taking) -> None:
         """The mail holds its memory until it is stored, whether the client stays for the answer or not."""
-        held = self._reception.memory.hold()
-        with contextlib.ExitStack() as until_stored:
-            until_stored.callback(held.release)
-            try:
-                content = await read_mail(self._reader, self._limits.mail, held.grow)
-            except NoRoom:
-                return rules.STORE_FULL
-            if content is None:
-                return rules.TOO_BIG
-            return await self._reception.accept(envelope, content, until_stored.pop_all().close)
+        try:
+            content = taking.reader.content()
+        except NoRoom:
+            self._answer_mail(taking, rules.STORE_FULL)
+            return
+        if content is None:
+            self._answer_mail(taking, rules.TOO_BIG)
+        else:
+            self._reception.store(taking.envelope, content, partial(self._answer_mail, taking))
 
-    async def _in_step(self) -> bool:
-        """True unless the client has sent more than the command that must be the last of its group (RFC 2920, section 3.1).
+    def _answer_mail(self, taking: Taking, reply: str) -> None:
+        taking.end()
+        self._taking = None
+        self._heard_at = self._loop.time()
+        self._say(self._dialogue.finish(reply))
+        if self._reception.stopping:
+            self._say(rules.STOPPING)
+        if self._speaking:
+            self._go_on()
 
-        Whoever runs ahead of the answer to EHLO or DATA is no mail server, or is being used by a page in a browser.
-        """
-        # No public way to ask; aiosmtpd reaches in as well, for STARTTLS.
-        if not self._reader._buffer:  # type: ignore[attr-defined] # noqa: SLF001
-            return True
-        self._say_and_close(rules.OUT_OF_STEP)
-        return False
+    # -- TLS -------------------------------------------------------------------------------------------------------
 
-    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        """aiosmtpd's way to split `<address> parameters`: its own goes through the stdlib's header parser."""
-        split = rules.split_path(arg)
-        return (None, None) if split is None else (split[0] or NULL_SENDER, split[1])
+    def _start_tls(self) -> None:
+        """Drops what was sent in clear behind the command (CVE-2024-34083)."""
+        self._transport.pause_reading()
+        self._speaking = False
+        self._unread = b""
+        self._ear = self._keep
+        self._securing = self._loop.create_task(self._shake_hands())
 
-    def _envelope(self) -> Envelope:
-        """Who sends to whom, copied, so that it stays what it was when the session moves on."""
-        mail_from = self.envelope.mail_from
-        return Envelope(
-            mail_from="" if mail_from == NULL_SENDER else str(mail_from),
-            rcpt_tos=tuple(self.envelope.rcpt_tos),
-            client=self._client,
-            helo=str(self.session.host_name).encode("utf-8", "replace").decode()[:HELO_LENGTH],
-            protocol=self._protocol(),
-        )
+    async def _shake_hands(self) -> None:
+        assert self._identity.tls is not None
+        deadline = min(HANDSHAKE_S, self._reception.limits.idle_s)
+        try:
+            secured = await self._loop.start_tls(
+                self._transport, self, self._identity.tls, server_side=True, ssl_handshake_timeout=deadline
+            )
+        except OSError as error:
+            log.info("a client did not manage TLS: %s", error)
+            self.cut()
+            self.connection_lost(error)
+            return
+        self._transport = secured
+        if self._ear == self._keep:  # it may have gone again
+            self._speaking = True
+            self._dialogue.secured()
+            self._go_on()
 
-    def _protocol(self) -> str:
-        """The name by RFC 3848."""
-        base = "LMTP" if self._lmtp else "ESMTP" if self.session.extended_smtp else "SMTP"
-        return base + ("S" if self.session.ssl else "")
 
-
-def _count(reply: str) -> None:
-    """A refusal, by its codes: there are only so many, whatever clients say."""
-    if reply[0] in rules.GENERAL:
-        metrics.GATEWAY_REFUSED.labels(rules.with_enhanced_code(reply)[: len("550 5.7.1")].strip()).inc()
+FOLLOWED = {rules.SEND_IT: Session._open_mail, rules.START_TLS: Session._start_tls}  # noqa: SLF001

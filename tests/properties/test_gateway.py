@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from cli import mailgate
 from gateway import smtp_in_rules as rules
 from gateway.limits import Limits
-from gateway.smtp_in_data import expect_mail, read_mail
+from gateway.smtp_in_commands import LMTP, SMTP, Identity
+from gateway.smtp_in_data import MailReader
+from gateway.smtp_in_dialogue import Dialogue
 from tests.services.gateway import HERE, SITE
 
 LIMITS = Limits(line=20, header=60)
@@ -18,14 +20,14 @@ LINES = st.lists(st.one_of(st.binary(max_size=12), st.sampled_from([b".", b"..",
 NEXT = b"QUIT\r\n"
 
 
-async def read_from(pieces: list[bytes], limit: int) -> tuple[bytes | None, bytes]:
+def read_from(pieces: list[bytes], limit: int) -> tuple[bytes | None, bytes]:
     """What is read, and what is left unread."""
-    reader = asyncio.StreamReader(limit=64)
-    expect_mail(reader)
-    for piece in pieces:
-        reader.feed_data(piece)
-    reader.feed_eof()
-    return await read_mail(reader, limit), await reader.read()
+    reader = MailReader(limit)
+    for number, piece in enumerate(pieces, 1):
+        rest = reader.feed(piece)
+        if rest is not None:
+            return reader.content(), rest + b"".join(pieces[number:])
+    raise AssertionError("the mail has no end")
 
 
 def cut(data: bytes, sizes: list[int]) -> list[bytes]:
@@ -41,7 +43,7 @@ def test_a_mail_is_read_as_it_was_meant_and_no_byte_further(lines: list[bytes], 
     whole = [line + b"\r\n" for line in b"\r\n".join(lines).split(b"\r\n")]
     content = b"".join(whole)
     stuffed = b"".join(b"." * line.startswith(b".") + line for line in whole)
-    read, left = asyncio.run(read_from(cut(stuffed + b".\r\n" + NEXT, sizes), 10_000))
+    read, left = read_from(cut(stuffed + b".\r\n" + NEXT, sizes), 10_000)
     assert read == content
     assert left == NEXT
 
@@ -49,7 +51,7 @@ def test_a_mail_is_read_as_it_was_meant_and_no_byte_further(lines: list[bytes], 
 @given(st.binary(max_size=300), st.integers(0, 200))
 def test_a_mail_beyond_the_limit_is_dropped_whole(data: bytes, limit: int) -> None:
     content = data.replace(b".", b"") + b"\r\n"
-    read, left = asyncio.run(read_from([content + b".\r\n" + NEXT], limit))
+    read, left = read_from([content + b".\r\n" + NEXT], limit)
     assert read == (content if len(content) <= limit else None)
     assert left == NEXT
 
@@ -58,7 +60,7 @@ def test_a_mail_beyond_the_limit_is_dropped_whole(data: bytes, limit: int) -> No
 def test_what_mailgate_says_is_what_is_read(message: bytes) -> None:
     canonical = message.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
     canonical += b"" if not canonical or canonical.endswith(b"\r\n") else b"\r\n"
-    read, left = asyncio.run(read_from([mailgate.on_the_wire(message) + NEXT], 10_000))
+    read, left = read_from([mailgate.on_the_wire(message) + NEXT], 10_000)
     assert (read, left) == (canonical, NEXT)
 
 
@@ -98,8 +100,33 @@ def test_a_path_holds_nothing_that_ends_it(text: str) -> None:
     assert split is None or not set(split[0]) & set("<> \r\n\t\0")
 
 
-@given(st.text(min_size=1, max_size=80).map(lambda text: f"500 {text}"))
-def test_a_reply_is_one_line_with_a_code(reply: str) -> None:
-    made = rules.with_enhanced_code(reply)
-    assert made[:4] == "500 "
-    assert rules.ENHANCED.match(made)
+REPLIES = [value for value in vars(rules).values() if isinstance(value, str) and value[:3].isdigit()]
+
+
+def test_a_reply_is_one_line_with_both_codes() -> None:
+    """RFC 2034: a 354 and a 220 alone go without the enhanced one, and 220 may have it."""
+    assert len(REPLIES) > 30
+    for reply in REPLIES:
+        assert re.fullmatch(r"354 [ -~]+|([245])\d\d \1\.\d{1,3}\.\d{1,3} [ -~]+", reply), reply
+
+
+WORDS = st.sampled_from([*SMTP, *LMTP, b"", b"HELO\0", b"BDAT"])
+ARGUMENTS = st.one_of(
+    st.binary(max_size=20),
+    st.sampled_from([b"", b"FROM:<a@x.org>", b"FROM:<>", b"FROM:<a@x.org> SIZE=9", f"TO:<m1-class@{SITE}>".encode(), b"x"]),
+)
+
+
+@given(st.booleans(), st.lists(st.tuples(WORDS, ARGUMENTS, st.booleans()), max_size=40))
+def test_every_line_has_one_reply_that_is_ours(lmtp: bool, lines: list[tuple[bytes, bytes, bool]]) -> None:
+    dialogue = Dialogue(Identity("gateway.test"), LIMITS, HERE, client="", lmtp=lmtp)
+    for verb, argument, alone in lines:
+        reply = dialogue.answer(verb + b" " + argument, alone=alone)
+        assert reply in REPLIES or reply.startswith(("250 gateway.test", "250-gateway.test\r\n250-SIZE "))
+        if reply == rules.SEND_IT:
+            assert alone
+            envelope = dialogue.envelope()
+            assert envelope.rcpt_tos
+            assert envelope.protocol in ("LMTP", "ESMTP", "SMTP")
+            assert dialogue.finish(rules.ACCEPTED).split("\r\n") == [rules.ACCEPTED] * (len(envelope.rcpt_tos) if lmtp else 1)
+            assert dialogue.envelope().rcpt_tos == ()

@@ -15,7 +15,7 @@ from gateway.intake import Intake
 from gateway.limits import Limits
 from gateway.listen import close_sockets, open_sockets
 from gateway.reception import Reception
-from gateway.smtp_in import Identity
+from gateway.smtp_in_commands import Identity
 from gateway.smtp_in_rules import Recipients
 from streams import codec
 from streams.domain.verp import is_for_bounces

@@ -32,7 +32,7 @@ from tests.services.gateway import LIST, SITE, Client
         ("", rules.BAD_RECIPIENT),
         (f"@{SITE}", rules.RELAY_DENIED),
         (f"a b@{SITE}", "553 5.1.3"),
-        (f"a@{SITE}> NOTIFY=<NEVER", "555 5.5.0"),
+        (f"a@{SITE}> NOTIFY=<NEVER", "555 5.5.4"),
         (f"a\udcff@{SITE}", rules.BAD_RECIPIENT),
         (f"a\r@{SITE}", "553 5.1.3"),
         (f"{'a' * 65}@{SITE}", rules.RELAY_DENIED),

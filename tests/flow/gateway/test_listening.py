@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.listen import close_sockets, described, open_sockets
-from gateway.smtp_in import Identity
+from gateway.smtp_in_commands import Identity
 from streams.errors import UserError
 from streams.settings import Settings
 from tests.services.gateway import Gateway

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from gateway import smtp_in_rules as rules
+from gateway.limits import Limits
 from gateway.serve import identity_of
 from streams.settings import Settings, SettingsError
 from tests.services.certificates import self_signed
 from tests.services.gateway import LIST, MAIL, Client, Gateway, received, running_gateway
 from tests.services.memory import MemoryPublisher
 from tests.services.ports import HOST
+from tests.services.until import until
 
 NAME = "gateway.test"
 
@@ -75,8 +77,29 @@ async def test_a_client_that_does_not_speak_tls_after_all_is_dropped(gateway: Ga
     await client.say("STARTTLS")
     client.writer.write(b"EHLO x\r\n")
     await asyncio.wait_for(client.reader.read(), 20)
+    await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client is counted no more")
     other = await gateway.smtp()
     assert await other.say("NOOP") == rules.OK
+
+
+async def test_i11_a_client_that_never_shakes_hands_is_dropped(tmp_path: Path, publisher: MemoryPublisher, certificate: Path) -> None:
+    identity = identity_of(Settings(gateway_name=NAME, gateway_certificate=str(certificate)))
+    async with running_gateway(tmp_path, publisher, identity=identity, limits=Limits(idle_s=0.2)) as gateway:
+        client = await gateway.smtp()
+        assert await client.say("STARTTLS") == rules.START_TLS
+        assert await client.is_closed()
+        await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client is counted no more")
+
+
+async def test_tls_begins_once(client: Client, trust: ssl.SSLContext) -> None:
+    await client.say("EHLO x")
+    assert await client.say("STARTTLS now") == rules.NO_MORE_WORDS
+    assert await client.say("STARTTLS") == rules.START_TLS
+    await client.writer.start_tls(trust, server_hostname=NAME)
+    assert await client.say("STARTTLS") == rules.SECOND_TLS
+    assert await client.say("MAIL FROM:<a@x.org>") == rules.NO_HELLO
+    assert await client.say("QUIT") == rules.BYE
+    assert await client.is_closed()
 
 
 @pytest.mark.parametrize("content", [None, "not PEM"], ids=["absent", "damaged"])
