@@ -1,14 +1,16 @@
 """Inbound mail accepted durably, beside Postfix on the same machine in the same run.
 
-`python -m benchmarks.inbound [MAILS]`, as root (Postfix's master wants it). `smtp-source -s 16` sends mails of 2,000 bytes to both, in
-turns, with a connection for each mail and on kept connections. Postfix's 250 means written and synced to its queue; nothing
-is delivered from there. Ours means acknowledged by Kafka: once as the embedded broker is configured (one copy, synced within
-a second), once with every write synced before it is acknowledged (flush.messages=1). Beside each rate, which other work on
-the machine disturbs, stands the processor's time for a mail, which it hardly does: ours with the broker's, Postfix's with its children's.
+`python -m benchmarks.inbound [MAILS]`, as root (Postfix's master wants it). `smtp-source` sends mails of 2,000 bytes to both, in turns,
+from 16 clients at once and from 48 (Postfix takes 50 of one host by default), with a connection for each mail and on kept
+connections. Postfix's 250 means written and synced to its queue; nothing is delivered from there. Ours means acknowledged by Kafka:
+once as the embedded broker is configured (one copy, synced within a second), once with every write synced before it is acknowledged
+(flush.messages=1). Beside each rate, which other work on the machine disturbs, stands the processor's time for a mail, which it
+hardly does: ours with the broker's, Postfix's with its children's.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import statistics
@@ -37,7 +39,7 @@ from streams.publisher import Record
 from streams.settings import Settings
 
 VAR = Path("var")
-SESSIONS = 16
+SESSIONS = (16, 48)
 BODY_BYTES = 2000
 ROUNDS = 3
 POSTFIX_PORT_AFTER_OURS = 7
@@ -88,9 +90,11 @@ def main(mails: int) -> None:
             sides = (Side(settings.smtp_port, (ours, broker.pid)), Side(port, (theirs,)))
             for durability, flush in (("synced within a second", "9223372036854775807"), ("synced before each 250", "1")):
                 set_flush(settings, flush)
-                for way, options in WAYS.items():
-                    compare(f"{way}, {durability}", [programs / "smtp-source", *options], environment, sides, mails)
-            print(f"records on {topics.INBOUND_MAIL}: {count(settings):,}, for {mails * ROUNDS * len(WAYS) * 2:,} mails")
+                print(durability)
+                for (way, options), sessions in itertools.product(WAYS.items(), SESSIONS):
+                    command = [programs / "smtp-source", *options, "-s", str(sessions)]
+                    compare(f"{sessions} clients, {way}", command, environment, sides, mails)
+            print(f"records on {topics.INBOUND_MAIL}: {count(settings):,}, for {mails * ROUNDS * len(WAYS) * len(SESSIONS) * 2:,} mails")
 
 
 @dataclass(frozen=True)
@@ -118,12 +122,12 @@ def compare(what: str, command: Sequence[str | Path], environment: dict[str, str
             cost.append(1e6 * (side.processor_s() - before) / mails)
     ours, theirs = map(statistics.median, rates)
     our_cost, their_cost = map(statistics.median, costs)
-    print(f"{what}: espmail {ours:,.0f} mails/s, Postfix {theirs:,.0f}: {ours / theirs:.1f} times")
-    print(f"    processor time a mail: espmail {our_cost:,.0f} us (broker included), Postfix {their_cost:,.0f} us", flush=True)
+    print(f"  {what}: espmail {ours:,.0f} mails/s, Postfix {theirs:,.0f}: {ours / theirs:.1f} times")
+    print(f"      processor time a mail: espmail {our_cost:,.0f} us (broker included), Postfix {their_cost:,.0f} us", flush=True)
 
 
 def rate(command: Sequence[str | Path], environment: dict[str, str], port: int, mails: int) -> float:
-    load = ["-s", str(SESSIONS), "-m", str(mails), "-l", str(BODY_BYTES), "-t", sample.LIST, f"{HOST}:{port}"]
+    load = ["-m", str(mails), "-l", str(BODY_BYTES), "-t", sample.LIST, f"{HOST}:{port}"]
     started = time.monotonic()
     subprocess.run([*command, *load], env=environment, check=True, timeout=RUN_S)
     return mails / (time.monotonic() - started)
