@@ -99,10 +99,12 @@ class Session(asyncio.Protocol):
         left = self._heard_at + self._reception.limits.idle_s - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._watch)
-        elif self._ear == self._keep:  # it waits for us
-            self._watch_from_now()
+        elif self._ear is _ignore:  # it does not even read the last words
+            self.cut()
         else:
-            self._say(rules.IDLE_TOO_LONG)
+            if self._ear != self._keep:  # or it waits for us
+                self._say(rules.IDLE_TOO_LONG)
+            self._watch_from_now()
 
     # -- speaking --------------------------------------------------------------------------------------------------
 
