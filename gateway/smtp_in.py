@@ -74,11 +74,16 @@ class Session(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """Called by ourselves as well, where TLS failed."""
         self._reception.leave(self)
-        self._speaking = False
         if self._timer is not None:
             self._timer.cancel()
+        self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        """Say and hear nothing more. A mail that is not whole is given up; one that is being stored goes on without us."""
         if self._taking is not None and self._ear == self._read:
             self._taking.end()
+            self._taking = None
+        self._speaking = False
         self._ear = _ignore
 
     def dismiss(self) -> None:
@@ -117,8 +122,7 @@ class Session(asyncio.Protocol):
                 metrics.GATEWAY_REFUSED.labels(rules.codes_of(reply)).inc()
         self._transport.write("\r\n".join((*replies, "")).encode())
         if replies[-1] in rules.LAST_WORDS:
-            self._speaking = False
-            self._ear = _ignore
+            self._fall_silent()
             self._transport.close()
 
     def pause_writing(self) -> None:

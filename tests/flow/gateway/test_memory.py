@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from gateway import smtp_in_rules as rules
 from gateway.limits import Limits
@@ -80,6 +82,16 @@ async def test_whoever_hangs_up_gives_back(gateway: Gateway) -> None:
     await client.close()
     await held(gateway, at_most=0)
     assert gateway.reception.memory.free == LIMITS.memory
+
+
+async def test_whoever_is_sent_away_in_the_middle_gives_back(tmp_path: Path, publisher: MemoryPublisher) -> None:
+    before = REGISTRY.get_sample_value("espmail_gateway_in_flight")
+    async with running_gateway(tmp_path, publisher, limits=replace(LIMITS, idle_s=1.0)) as gateway:
+        client = await half_a_mail(gateway, b"never ends")
+        assert await client.reply() == rules.IDLE_TOO_LONG
+        assert await client.is_closed()
+        await held(gateway, at_most=0)
+        assert REGISTRY.get_sample_value("espmail_gateway_in_flight") == before
 
 
 async def test_a_mail_is_held_until_it_is_stored_even_for_a_client_that_left(gateway: Gateway, publisher: MemoryPublisher) -> None:
