@@ -25,6 +25,7 @@ from streams import metrics
 
 AHEAD = 65_536  # bytes that a client may send behind a mail whose answer it has not had
 HANDSHAKE_S = 60.0
+FAULT = "a fault of this program in an SMTP session; the client was told to come back"
 log = logging.getLogger(__name__)
 
 
@@ -171,7 +172,7 @@ class Session(asyncio.Protocol):
         try:
             return self._dialogue.answer(line, alone=alone)
         except Exception:
-            log.exception("a fault of this program in an SMTP session; the client was told to come back")
+            log.exception(FAULT)
             return self._dialogue.counted(rules.TRY_LATER)
 
     def _go_on(self) -> None:
@@ -200,6 +201,10 @@ class Session(asyncio.Protocol):
             content = taking.reader.content()
         except NoRoom:
             self._answer_mail(taking, rules.STORE_FULL)
+            return
+        except Exception:  # the machine's memory, above all
+            log.exception(FAULT)
+            self._answer_mail(taking, rules.TRY_LATER)
             return
         if content is None:
             self._answer_mail(taking, rules.TOO_BIG)

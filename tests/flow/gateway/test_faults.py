@@ -9,8 +9,10 @@ import pytest
 
 from gateway import smtp_in_rules as rules
 from gateway.bodies import Bodies, BodiesFull, BodyError
+from gateway.limits import Limits
+from gateway.smtp_in_data import MailReader
 from streams.events import ClaimCheck
-from tests.services.gateway import DOT, HERE, LIST, MAIL, Client, running_gateway
+from tests.services.gateway import DOT, HERE, LIST, MAIL, Client, Gateway, running_gateway
 from tests.services.memory import MemoryPublisher
 
 
@@ -55,6 +57,24 @@ async def test_a_fault_of_ours_is_one_constant_line(tmp_path: Path, publisher: M
         assert await client.send(b"x" * 70 + b"\r\n" + b"y\r\n" * 30_000 + DOT) == reply
         assert await client.say("NOOP") == rules.OK
     assert publisher.records == []
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), KeyError("oops\r\n250 2.0.0 forged")], ids=["no memory", "a bug"])
+async def test_a_fault_at_the_end_of_the_mail_gives_back_what_it_held(
+    gateway: Gateway, publisher: MemoryPublisher, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fail(_reader: MailReader) -> bytes:
+        raise fault
+
+    client = await gateway.smtp()
+    await client.open_mail()
+    with monkeypatch.context() as patched:
+        patched.setattr(MailReader, "content", fail)
+        assert await client.send(b"y\r\n" * 100_000 + DOT) == rules.TRY_LATER
+    assert gateway.reception.memory.free == Limits().memory
+    await client.open_mail()
+    assert await client.send(MAIL + DOT) == rules.ACCEPTED
+    assert len(publisher.records) == 1
 
 
 async def test_a_bug_before_the_mail_is_temporary_too(tmp_path: Path, publisher: MemoryPublisher) -> None:
