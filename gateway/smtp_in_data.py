@@ -17,7 +17,8 @@ class MailReader:
     """Feed it what comes until it says that the mail is whole; then ask for the content.
 
     `has_room` is asked as the mail grows, with its size so far; once it says no, or the mail is of more than `limit` bytes,
-    the rest is read and dropped. Only CRLF is a line end: nothing else ends the mail (CVE-2024-27305).
+    all of it is dropped, of which `has_room` is told by a size of 0, and the rest is read and dropped.
+    Only CRLF is a line end: nothing else ends the mail (CVE-2024-27305).
     """
 
     __slots__ = ("_data", "_has_room", "_kept", "_limit", "_size")
@@ -42,15 +43,18 @@ class MailReader:
             del data[found + len(LINE_END) :]
         elif not self._kept:
             del data[: -len(END)]
+        if not self._kept:
+            self._has_room(0)
         return rest
 
     def content(self) -> bytes | None:
         """The mail, its dots of transparency taken off; none if it is of more than `limit` bytes. Raises NoRoom.
 
-        Ask once, when it is whole.
+        Ask once, when it is whole: the reader keeps nothing, for it lives until the mail is stored.
         """
         if self._size > self._limit + len(LINE_OF_A_DOT):
             return None
         if not self._kept:
             raise NoRoom
-        return bytes(self._data).replace(b"\r\n.", b"\r\n")[len(LINE_END) :]
+        data, self._data = self._data, bytearray()
+        return bytes(data).replace(b"\r\n.", b"\r\n")[len(LINE_END) :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,37 @@ def test_a_mail_beyond_the_limit_is_dropped_whole(data: bytes, limit: int) -> No
     read, left = read_from([content + b".\r\n" + NEXT], limit)
     assert read == (content if len(content) <= limit else None)
     assert left == NEXT
+
+
+def test_a_mail_is_in_memory_once_while_it_is_stored() -> None:
+    tracemalloc.start()
+    try:
+        reader = MailReader(2_000_000)
+        reader.feed(b"x" * 998_000 + b"\r\n.\r\n")
+        content = reader.content()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert content is not None
+    assert kept < 1.5 * len(content)
+
+
+@given(st.lists(st.binary(max_size=30), max_size=20), st.integers(0, 100), st.integers(0, 100))
+def test_the_room_that_is_asked_for_is_the_room_that_is_used(pieces: list[bytes], limit: int, room: int) -> None:
+    asked: list[int] = []
+
+    def has_room(size: int) -> bool:
+        asked.append(size)
+        return size <= room
+
+    reader = MailReader(limit, has_room)
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if reader.feed(piece) is not None:
+            break
+        dropped = max(asked, default=0) > room or size > limit + len(b".\r\n")
+        assert asked[-1] == (0 if dropped else size)
 
 
 @given(st.binary(max_size=200))

@@ -77,6 +77,14 @@ async def test_a_mail_too_large_is_told_so_even_where_there_is_no_room(gateway: 
     assert publisher.records == []
 
 
+async def test_a_mail_too_large_holds_nothing_from_then_on(gateway: Gateway) -> None:
+    client = await half_a_mail(gateway, b"more than a mail may be of")
+    client.writer.write(BIG)
+    await held(gateway, at_most=0)
+    assert await client.send(DOT) == rules.TOO_BIG
+    assert gateway.reception.memory.free == LIMITS.memory
+
+
 async def test_whoever_hangs_up_gives_back(gateway: Gateway) -> None:
     client = await half_a_mail(gateway, b"never ends")
     await client.close()
