@@ -45,6 +45,7 @@ class Session(asyncio.Protocol):
     _heard_at = 0.0
     _unread = b""
     _choked = False  # the client does not read
+    _ended = False  # the client has said all that it will ever say
     _speaking = False  # it may be spoken to: not before it came, not behind the last words, not while TLS begins
 
     def __init__(self, reception: Reception, identity: Identity, loop: asyncio.AbstractEventLoop, *, lmtp: bool) -> None:
@@ -71,6 +72,11 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._ear(data)
+
+    def eof_received(self) -> bool:
+        """True to stay and answer: who is done talking may still want to know what became of its mail. TLS has no such half."""
+        self._ended = True
+        return self._taking is not None and self._ear == self._keep and self._transport.can_write_eof()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Called by ourselves as well, where TLS failed."""
@@ -180,6 +186,9 @@ class Session(asyncio.Protocol):
         self._ear = self._hear
         self._listen()
         self._hear(b"")
+        if self._ended and self._speaking:
+            self._fall_silent()
+            self._transport.close()
 
     # -- mail ------------------------------------------------------------------------------------------------------
 

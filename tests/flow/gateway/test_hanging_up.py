@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from gateway import smtp_in_rules as rules
 from tests.services.gateway import DOT, LIST, MAIL, SITE, Client, Gateway, received
 from tests.services.memory import MemoryPublisher
+from tests.services.until import until
 
 
 async def test_i03_a_client_that_hangs_up_behind_the_dot_has_handed_it_in(gateway: Gateway, publisher: MemoryPublisher) -> None:
@@ -22,6 +25,23 @@ async def test_i03_a_client_that_hangs_up_behind_the_dot_has_handed_it_in(gatewa
     publisher.quick.set()
     assert await answer == rules.ACCEPTED
     assert len({event.inbound_id for event in received(publisher.records)}) == 1
+
+
+@pytest.mark.parametrize("behind", [b"", b"QUIT\r\n", f"MAIL FROM:<a@x.org>\r\nRCPT TO:<{LIST}>\r\nDATA\r\n".encode()])
+async def test_a_client_that_is_done_talking_still_has_its_answer(gateway: Gateway, publisher: MemoryPublisher, behind: bytes) -> None:
+    publisher.quick.clear()
+    client = await gateway.smtp()
+    await client.open_mail()
+    client.writer.write(MAIL + DOT + behind)
+    client.writer.write_eof()
+    (session,) = gateway.reception._inside
+    await asyncio.to_thread(until, lambda: vars(session).get("_ended"), "the gateway knows")
+    publisher.quick.set()
+    assert await client.reply() == rules.ACCEPTED
+    replies = [await client.reply() for _ in range(behind.count(b"\n"))]
+    assert replies == {0: [], 1: [rules.BYE], 3: [rules.OK, rules.OK, rules.SEND_IT]}[len(replies)]
+    assert await client.is_closed()
+    await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client is counted no more")
 
 
 async def test_i03_a_client_that_hangs_up_before_the_dot_has_not(gateway: Gateway, publisher: MemoryPublisher) -> None:

@@ -102,12 +102,13 @@ async def test_whoever_is_sent_away_in_the_middle_gives_back(tmp_path: Path, pub
         assert REGISTRY.get_sample_value("espmail_gateway_in_flight") == before
 
 
-async def test_a_mail_is_held_until_it_is_stored_even_for_a_client_that_left(gateway: Gateway, publisher: MemoryPublisher) -> None:
+async def test_a_mail_is_held_until_it_is_stored_even_for_a_client_that_is_gone(gateway: Gateway, publisher: MemoryPublisher) -> None:
     publisher.quick.clear()
     client = await half_a_mail(gateway, b"stored slowly")
     client.writer.write(DOT)
     await asyncio.to_thread(until, lambda: gateway.reception._storing, "the mail is being stored")
-    await client.close()
+    (session,) = gateway.reception._inside
+    session.cut()
     await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client left")
     await held(gateway, at_least=500_000)
     publisher.quick.set()
