@@ -182,7 +182,11 @@ class Session(asyncio.Protocol):
             return self._dialogue.counted(rules.TRY_LATER)
 
     def _go_on(self) -> None:
-        """Hear what was sent meanwhile."""
+        """Hear what was sent meanwhile, unless there was a stop meanwhile."""
+        if self._reception.stopping:
+            self._say(rules.STOPPING)
+        if not self._speaking:
+            return
         self._ear = self._hear
         self._listen()
         self._hear(b"")
@@ -225,10 +229,7 @@ class Session(asyncio.Protocol):
         self._taking = None
         self._heard_at = self._loop.time()
         self._say(self._dialogue.finish(reply))
-        if self._reception.stopping:
-            self._say(rules.STOPPING)
-        if self._speaking:
-            self._go_on()
+        self._go_on()
 
     # -- TLS -------------------------------------------------------------------------------------------------------
 
@@ -247,6 +248,8 @@ class Session(asyncio.Protocol):
             secured = await self._loop.start_tls(
                 self._transport, self, self._identity.tls, server_side=True, ssl_handshake_timeout=deadline
             )
+            if secured is None or secured.is_closing():  # the loops do not call a connection's end that has no error a failure
+                raise ConnectionAbortedError("the connection was closed meanwhile")
         except OSError as error:
             log.info("a client did not manage TLS: %s", error)
             self.cut()

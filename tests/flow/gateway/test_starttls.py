@@ -91,6 +91,26 @@ async def test_i11_a_client_that_never_shakes_hands_is_dropped(tmp_path: Path, p
         await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client is counted no more")
 
 
+async def test_a_client_that_is_cut_while_it_shakes_hands_is_counted_no_more(gateway: Gateway) -> None:
+    client = await gateway.smtp()
+    assert await client.say("STARTTLS") == rules.START_TLS
+    (session,) = gateway.reception._inside
+    session.cut()
+    assert await client.is_closed()
+    await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client is counted no more")
+
+
+async def test_a_stop_while_hands_are_shaken_is_said_behind_it(gateway: Gateway, trust: ssl.SSLContext) -> None:
+    client = await gateway.smtp()
+    assert await client.say("STARTTLS") == rules.START_TLS
+    stopping = asyncio.create_task(gateway.reception.stop())
+    await asyncio.sleep(0)
+    await client.writer.start_tls(trust, server_hostname=NAME)
+    assert await client.reply() == rules.STOPPING
+    assert await client.is_closed()
+    await asyncio.wait_for(stopping, 20)
+
+
 async def test_tls_begins_once(client: Client, trust: ssl.SSLContext) -> None:
     await client.say("EHLO x")
     assert await client.say("STARTTLS now") == rules.NO_MORE_WORDS
