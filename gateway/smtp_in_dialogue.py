@@ -49,8 +49,11 @@ class Dialogue:
         return self.counted(self._commands[verb](self._talk, argument.strip().decode("utf-8", "surrogateescape")))
 
     def counted(self, reply: str) -> str:
-        """The reply; or, of one refusal too many, that it is the last."""
-        if not rules.is_refusal(reply):
+        """The reply; or, of one refusal too many, that it is the last.
+
+        A recipient too many is no error: who has said all of them, as RFC 5321, 4.5.3.1.10 lets it, goes on with those that were taken.
+        """
+        if not rules.is_refusal(reply) or reply == rules.TOO_MANY_RECIPIENTS:
             return reply
         self._errors += 1
         return reply if self._errors <= self._limits.errors else rules.TOO_MANY_ERRORS
