@@ -243,6 +243,8 @@ class Session(asyncio.Protocol):
 
     async def _shake_hands(self) -> None:
         assert self._identity.tls is not None
+        if self._transport.is_closing():  # start_tls would wait for it without end
+            return
         deadline = min(HANDSHAKE_S, self._reception.limits.idle_s)
         try:
             secured = await self._loop.start_tls(

@@ -100,6 +100,21 @@ async def test_a_client_that_is_cut_while_it_shakes_hands_is_counted_no_more(gat
     await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client is counted no more")
 
 
+async def test_hands_are_not_shaken_with_whoever_has_gone(gateway: Gateway, publisher: MemoryPublisher) -> None:
+    publisher.quick.clear()
+    client = await gateway.smtp()
+    await client.open_mail()
+    client.writer.write(MAIL + b".\r\nSTARTTLS\r\n")
+    await asyncio.to_thread(until, lambda: gateway.reception._storing, "the mail is being stored")
+    (session,) = gateway.reception._inside
+    publisher.quick.set()
+    session.cut()
+    await client.reader.read()
+    securing = vars(session)["_securing"]
+    await asyncio.wait_for(asyncio.shield(securing), 5)
+    assert not gateway.reception._inside
+
+
 async def test_a_stop_while_hands_are_shaken_is_said_behind_it(gateway: Gateway, trust: ssl.SSLContext) -> None:
     client = await gateway.smtp()
     assert await client.say("STARTTLS") == rules.START_TLS
