@@ -126,8 +126,8 @@ def refuse_recipient(address: str, taken: int, limits: Limits, recipients: Recip
 
 def refuse_content(content: bytes, limits: Limits) -> str | None:
     """Whether these bytes can be passed on without being read as something else by the next hop."""
-    rest = content.replace(b"\r\n", b"")
-    if b"\n" in rest or b"\r" in rest or b"\0" in rest:
+    ends = content.count(b"\r\n")
+    if content.count(b"\n") != ends or content.count(b"\r") != ends or b"\0" in content:
         return BARE_LINE_END
     if _has_long_line(content, limits.line):
         return LONG_LINE
