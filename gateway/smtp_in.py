@@ -93,6 +93,11 @@ class Session(asyncio.Protocol):
         self._speaking = False
         self._ear = _ignore
 
+    def _hang_up(self) -> None:
+        """Close behind what was said; if the client never reads it, `_watch` cuts."""
+        self._fall_silent()
+        self._transport.close()
+
     def dismiss(self) -> None:
         """Close politely: now, or behind the reply to the mail that is being taken."""
         if self._taking is None:
@@ -129,8 +134,7 @@ class Session(asyncio.Protocol):
                 metrics.GATEWAY_REFUSED.labels(rules.codes_of(reply)).inc()
         self._transport.write("\r\n".join((*replies, "")).encode())
         if replies[-1] in rules.LAST_WORDS:
-            self._fall_silent()
-            self._transport.close()
+            self._hang_up()
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -191,8 +195,7 @@ class Session(asyncio.Protocol):
         self._listen()
         self._hear(b"")
         if self._ended and self._speaking:
-            self._fall_silent()
-            self._transport.close()
+            self._hang_up()
 
     # -- mail ------------------------------------------------------------------------------------------------------
 
@@ -210,19 +213,19 @@ class Session(asyncio.Protocol):
 
     def _take(self, taking: Taking) -> None:
         """The mail holds its memory until it is stored, whether the client stays for the answer or not."""
+        answer = partial(self._answer_mail, taking)
         try:
             content = taking.reader.content()
         except NoRoom:
-            self._answer_mail(taking, rules.STORE_FULL)
-            return
+            answer(rules.STORE_FULL)
         except Exception:  # the machine's memory, above all
             log.exception(FAULT)
-            self._answer_mail(taking, rules.TRY_LATER)
-            return
-        if content is None:
-            self._answer_mail(taking, rules.TOO_BIG)
+            answer(rules.TRY_LATER)
         else:
-            self._reception.store(taking.envelope, content, partial(self._answer_mail, taking))
+            if content is None:
+                answer(rules.TOO_BIG)
+            else:
+                self._reception.store(taking.envelope, content, answer)
 
     def _answer_mail(self, taking: Taking, reply: str) -> None:
         taking.end()
