@@ -23,6 +23,7 @@ from streams.events import InboundMailReceived, SiteRow
 from streams.publisher import Publisher, Record
 from streams.settings import Settings
 from tests.services.ports import HOST, free_ports
+from tests.services.until import until
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 SITE = "yale.learningu.org"
@@ -61,6 +62,10 @@ class Gateway:
     async def lmtp(self) -> Client:
         """The same on the unix socket."""
         return await self._greeted(lmtp=True)
+
+    async def is_left(self) -> bool:
+        """True once nobody is counted as inside. Fails the test if somebody stays."""
+        return await asyncio.to_thread(until, lambda: not vars(self.reception)["_inside"], "nobody is inside")
 
     async def _greeted(self, *, lmtp: bool) -> Client:
         client = await self.knock(lmtp=lmtp)

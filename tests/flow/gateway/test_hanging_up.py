@@ -41,7 +41,7 @@ async def test_a_client_that_is_done_talking_still_has_its_answer(gateway: Gatew
     replies = [await client.reply() for _ in range(behind.count(b"\n"))]
     assert replies == {0: [], 1: [rules.BYE], 3: [rules.OK, rules.OK, rules.SEND_IT]}[len(replies)]
     assert await client.is_closed()
-    await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client is counted no more")
+    assert await gateway.is_left()
 
 
 async def test_i03_a_client_that_hangs_up_before_the_dot_has_not(gateway: Gateway, publisher: MemoryPublisher) -> None:

@@ -109,7 +109,7 @@ async def test_a_mail_is_held_until_it_is_stored_even_for_a_client_that_is_gone(
     await asyncio.to_thread(until, lambda: gateway.reception._storing, "the mail is being stored")
     (session,) = gateway.reception._inside
     session.cut()
-    await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client left")
+    assert await gateway.is_left()
     await held(gateway, at_least=500_000)
     publisher.quick.set()
     await held(gateway, at_most=0)

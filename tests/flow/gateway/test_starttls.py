@@ -77,7 +77,7 @@ async def test_a_client_that_does_not_speak_tls_after_all_is_dropped(gateway: Ga
     await client.say("STARTTLS")
     client.writer.write(b"EHLO x\r\n")
     await asyncio.wait_for(client.reader.read(), 20)
-    await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client is counted no more")
+    assert await gateway.is_left()
     other = await gateway.smtp()
     assert await other.say("NOOP") == rules.OK
 
@@ -88,7 +88,7 @@ async def test_i11_a_client_that_never_shakes_hands_is_dropped(tmp_path: Path, p
         client = await gateway.smtp()
         assert await client.say("STARTTLS") == rules.START_TLS
         assert await client.is_closed()
-        await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client is counted no more")
+        assert await gateway.is_left()
 
 
 async def test_a_client_that_is_cut_while_it_shakes_hands_is_counted_no_more(gateway: Gateway) -> None:
@@ -97,7 +97,7 @@ async def test_a_client_that_is_cut_while_it_shakes_hands_is_counted_no_more(gat
     (session,) = gateway.reception._inside
     session.cut()
     assert await client.is_closed()
-    await asyncio.to_thread(until, lambda: not gateway.reception._inside, "the client is counted no more")
+    assert await gateway.is_left()
 
 
 async def test_hands_are_not_shaken_with_whoever_has_gone(gateway: Gateway, publisher: MemoryPublisher) -> None:
