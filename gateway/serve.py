@@ -28,7 +28,7 @@ from streams.window import stop_the_world
 
 TABLES = {"accept": (topics.SITES,), "reject": DIRECTORY}  # by ESPMAIL_UNKNOWN_RECIPIENT
 FILES_BESIDE_SOCKETS = 256
-ONE_AT_A_TIME = {"max.in.flight.requests.per.connection": 1}  # what comes meanwhile goes together: an eighth less processor for each mail
+ONE_AT_A_TIME = {"max.in.flight.requests.per.connection": 1}  # what comes meanwhile goes together (decision 0012)
 GARBAGE = 20_000  # objects; of some hundred connections, a few MB
 log = logging.getLogger(__name__)
 
